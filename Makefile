@@ -1,0 +1,56 @@
+# Every target makes the virtual environment if it is not there. `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONFIG ?= paper
+WORKSPACE ?= workspace
+SCANNET ?= data/scannet
+# Space-separated changes, such as SET="extract.seed=1 extract.stride_frames=10"
+SET ?=
+ARGS ?=
+DISTILL3D := $(BIN)/distill3d
+COMMON = --config $(CONFIG) --workspace $(WORKSPACE) $(foreach change,$(SET),--set $(change)) $(ARGS)
+DEMO := workspace/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install extract demo test check bench clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@echo
+	@echo "  Variables: CONFIG=paper|demo|FILE  WORKSPACE=DIR  SCANNET=DIR  SET=\"a.b=1 ...\"  ARGS=\"--workers 4 ...\""
+
+install: $(VENV)/.installed ## Make .venv with everything at the tested versions
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one with PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[precompute,training,dev]'
+	@touch $@
+
+extract: install ## Stage one: every 25th frame of each .sens below SCANNET to points and manifests
+	$(DISTILL3D) extract --scannet $(SCANNET) $(COMMON)
+
+demo: install ## The whole pipeline on the built-in sample, offline, on a CPU
+	@rm -rf $(DEMO)
+	$(BIN)/python -m tests.recordings $(DEMO)/scannet
+	$(DISTILL3D) extract --scannet $(DEMO)/scannet --config demo --workspace $(DEMO)
+	$(DISTILL3D) inspect $(DEMO) --verify
+	$(DISTILL3D) contact-sheet --workspace $(DEMO)
+	@echo "demo: done; pictures are in $(DEMO)/report/figures"
+
+test: install ## All tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)
+
+check: install ## Lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install ## Measured speeds, as ratios against a baseline in the same run
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+clean: ## Remove the demo's workspace and tools' caches, not your workspaces
+	rm -rf $(DEMO) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache build *.egg-info

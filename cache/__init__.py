@@ -1,0 +1,1 @@
+"""Code, not data: one module for each format that a run leaves on disk."""

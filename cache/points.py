@@ -1,0 +1,118 @@
+"""`points.zarr/<scene>`: the points of one scene's kept frames, (F, P, 3) int16 millimetres.
+
+Camera frame in OpenCV's convention: x right, y down, z forward. Axis 0 is the manifest's `row`. A
+frame with fewer than P valid pixels stores each of them once, then repeats some of them.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from cache.card import Card, CardError
+from cache.commit import partial_path
+
+SCHEMA_VERSION = 1
+FRAMES_PER_CHUNK = 16
+SCALE_M = 1e-3
+# What int16 millimetres can hold, with room for rounding.
+MAX_COORDINATE_M = 32.7
+_CARD_KEY, _METADATA = "card", "zarr.json"
+_ATTRIBUTES: dict[str, Any] = {
+    "unit": "millimetre",
+    "scale_to_metres": SCALE_M,
+    "frame": "camera (OpenCV): x right, y down, z forward",
+    "axes": ["frame", "point", "xyz"],
+}
+
+
+def to_millimetres(points: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
+    """Round metres to int16 millimetres, any shape. Raises ValueError rather than wrap."""
+    millimetres: NDArray[np.floating[Any]] = np.rint(points / SCALE_M)
+    limit = np.iinfo(np.int16).max
+    if not (np.abs(millimetres) <= limit).all():
+        raise ValueError(f"a coordinate is beyond {limit} mm or not finite; lower max_depth_m")
+    return millimetres.astype(np.int16)
+
+
+class PointsWriter:
+    """Writes one scene's frames as they come, a chunk of them in memory at a time."""
+
+    def __init__(self, path: Path, *, points_per_frame: int, max_frames: int) -> None:
+        self._array = zarr.create_array(
+            path,
+            shape=(max_frames, points_per_frame, 3),
+            chunks=(FRAMES_PER_CHUNK, points_per_frame, 3),
+            dtype="int16",
+            compressors=[
+                BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=2),
+                Crc32cCodec(),
+            ],
+            attributes=_ATTRIBUTES,
+            dimension_names=["frame", "point", "xyz"],
+        )
+        self._block = np.zeros((FRAMES_PER_CHUNK, points_per_frame, 3), np.int16)
+        self.num_frames = 0
+
+    def append(self, points: NDArray[np.floating[Any]]) -> None:
+        """Add one frame's points, (P, 3) metres."""
+        self._block[self.num_frames % FRAMES_PER_CHUNK] = to_millimetres(points)
+        self.num_frames += 1
+        if self.num_frames % FRAMES_PER_CHUNK == 0:
+            self._write_chunk(FRAMES_PER_CHUNK)
+
+    def finish(self, card: Card) -> None:
+        """Write what is left, cut the array to the frames that came, and add the card."""
+        self._write_chunk(self.num_frames % FRAMES_PER_CHUNK)
+        self._array.resize((self.num_frames, *self._array.shape[1:]))
+        self._array.update_attributes({_CARD_KEY: card.to_dict()})
+
+    def _write_chunk(self, num_frames: int) -> None:
+        if num_frames:
+            end = self.num_frames
+            self._array[end - num_frames : end] = self._block[:num_frames]
+
+
+def create_store(store: Path) -> None:
+    """Make `store` a Zarr group if it is none yet; safe beside other processes that do the same."""
+    if (store / _METADATA).exists():
+        return
+    store.mkdir(parents=True, exist_ok=True)
+    with partial_path(store / f"{_METADATA}.{os.getpid()}") as partial:
+        zarr.create_group(partial, attributes=_ATTRIBUTES)
+        os.replace(partial / _METADATA, store / _METADATA)
+
+
+def list_scenes(store: Path) -> list[str]:
+    """Return the ids of all complete scenes, sorted."""
+    if not store.is_dir():
+        return []
+    return sorted(child.name for child in store.iterdir() if points_card(store, child.name))
+
+
+def points_card(store: Path, scene_id: str) -> Card | None:
+    """Return the card of a complete scene, None if there is none. Opens one small file."""
+    path = store / scene_id / _METADATA
+    try:
+        metadata = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise CardError(f"{path}: not Zarr metadata: {error}; delete {path.parent}") from None
+    raw = metadata.get("attributes", {}).get(_CARD_KEY)
+    return Card.from_dict(raw, where=str(path.parent)) if raw is not None else None
+
+
+def read_points(store: Path, scene_id: str) -> NDArray[np.int16]:
+    """Return one scene's points, (F, P, 3) int16 millimetres; checksums are verified."""
+    array = zarr.open_array(store / scene_id, mode="r")
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.int16:
+        raise CardError(
+            f"{store / scene_id}: expected (F, P, 3) int16, found {array.shape} {array.dtype}"
+        )
+    return cast("NDArray[np.int16]", np.asarray(array[:]))

@@ -1,0 +1,246 @@
+"""The command line: one command a stage. It loads configuration, names paths, and calls `run`.
+
+A stage is imported inside its command, so that `--help` is instant and a machine for one stage
+needs no package of the other.
+"""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from cache.card import CardError
+from pipeline.config import ConfigError, load_section
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stages.sources.sens import Matrix
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="3D point cloud pre-training with knowledge distillation from 2D images.",
+)
+
+Config = Annotated[
+    str, typer.Option("--config", "-c", help="A YAML file, or a shipped one by name.")
+]
+Root = Annotated[Path, typer.Option("--workspace", help="Folder of all artifacts.")]
+Overrides = Annotated[
+    list[str], typer.Option("--set", help="Change one value: section.key=value. Repeatable.")
+]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace what another configuration or input made.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Exit 1 if any frame or scene was left out.")
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+DEFAULT_ROOT = Path("workspace")
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
+
+
+class Failure(Exception):
+    """The run ended, and part of it failed: exit 1 with this line."""
+
+
+@app.command()
+def extract(
+    sens: Annotated[
+        list[Path] | None, typer.Argument(help="Any .sens files, instead of a ScanNet folder.")
+    ] = None,
+    scannet: Annotated[
+        Path, typer.Option(help="ScanNet's folder: scans/<scene>/<scene>.sens and split lists.")
+    ] = Path("data/scannet"),
+    split: Annotated[str, typer.Option(help="Split of .sens files named one by one.")] = "train",
+    workers: Annotated[
+        int, typer.Option(min=0, help="Processes; 0 is one for each core.", show_default=True)
+    ] = 0,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="This job's share, 0/N to N-1/N, of an array of N.")
+    ] = "0/1",
+    overwrite: Overwrite = False,
+    strict: Strict = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Turn every 25th RGB-D frame of each .sens into points and a manifest."""
+    from pipeline.summaries import print_extract_report, print_scene_list
+    from stages.precompute import extract as stage
+    from stages.sources.scannet_layout import SPLITS, find_scenes, scenes_from_files
+
+    settings = load_section(config, "extract", stage.ExtractConfig, overrides)
+    if split not in SPLITS:
+        raise ConfigError(f"--split {split}: expected one of {', '.join(SPLITS)}")
+    part = _parse_shard(shard)
+    try:
+        found = scenes_from_files(sens, split) if sens else find_scenes(scannet, settings.splits)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    print_scene_list(found, official=not sens)
+    paths = Workspace(workspace)
+    report = stage.run(
+        settings,
+        scenes=found.scenes,
+        frames=paths.frames,
+        points=paths.points,
+        shard=part,
+        workers=workers or len(os.sched_getaffinity(0)),
+        overwrite=overwrite,
+    )
+    print_extract_report(report, paths)
+    if debug:
+        typer.echo("".join(report.traces), err=True)
+    if report.failed:
+        raise Failure(f"{len(report.failed)} of {len(found.scenes)} scenes failed, see above")
+    if strict and (report.skipped_anything or found.missing):
+        raise Failure("something was left out, see above (--strict)")
+
+
+@app.command("pack-sens")
+def pack_sens(
+    folder: Annotated[Path, typer.Argument(help="7-Scenes, ScanNet-exporter or TUM layout.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The .sens to write.")],
+    depth_intrinsics: Annotated[
+        str | None, typer.Option(metavar="FX,FY,CX,CY", help="Instead of the folder's own.")
+    ] = None,
+    color_intrinsics: Annotated[
+        str | None,
+        typer.Option(metavar="FX,FY,CX,CY", help="Default: the folder's, else the depth camera's."),
+    ] = None,
+    depth_shift: Annotated[
+        float | None, typer.Option(min=1, help="Depth units per metre; TUM 5000, others 1000.")
+    ] = None,
+    frames: Annotated[
+        str, typer.Option(metavar="FROM:TO", help="Only these, counted from 0, TO left out.")
+    ] = ":",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Pack a folder of colour, depth, pose and intrinsics files into one .sens."""
+    from dataclasses import replace
+
+    from stages.sources import rgbd_folder
+
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} exists; replace it with --overwrite, or choose another --out")
+    if out.suffix != ".sens":
+        raise ConfigError(f"--out {out}: the name must end in .sens")
+    found = rgbd_folder.find_frames(folder)
+    found = replace(found, frames=found.frames[_parse_range(frames)])
+    if not found.frames:
+        raise ConfigError(f"--frames {frames}: leaves none of the frames of {folder}")
+    depth = _parse_intrinsics(depth_intrinsics) if depth_intrinsics else found.depth_intrinsics
+    if depth is None:
+        raise ConfigError(f"{folder} states no intrinsics; give --depth-intrinsics FX,FY,CX,CY")
+    given = _parse_intrinsics(color_intrinsics) if color_intrinsics else found.color_intrinsics
+    if given is None:
+        typer.echo("colour camera: no intrinsics known, the depth camera's are taken", err=True)
+    count = rgbd_folder.pack_folder(
+        found,
+        out,
+        depth_intrinsics=depth,
+        color_intrinsics=depth if given is None else given,
+        depth_shift=depth_shift or found.depth_shift,
+        sensor_name=found.layout,
+    )
+    left_out = f", {found.incomplete} without colour or depth left out" if found.incomplete else ""
+    typer.echo(f"{out}: {count} frames of {found.layout} layout{left_out}")
+
+
+@app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A .sens, a workspace, a manifest, points.zarr.")],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read everything: payloads, checksums, agreement.")
+    ] = False,
+    sens: Annotated[
+        Path | None,
+        typer.Option(help="With --verify of one scene: the .sens that it must have come from."),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Say what an artifact or a .sens is, and whether it is whole."""
+    from pipeline.inspect import inspect_path
+
+    if not inspect_path(path, verify=verify, sens=sens):
+        raise Failure(f"{path}: not whole, see above")
+
+
+@app.command("contact-sheet")
+def contact_sheet(
+    scenes: Annotated[
+        list[str] | None, typer.Argument(help="Scene ids; default: the first of each split.")
+    ] = None,
+    num_frames: Annotated[int, typer.Option(min=1, help="Rows of the sheet.")] = 4,
+    workspace: Root = DEFAULT_ROOT,
+    debug: Debug = False,
+) -> None:
+    """Draw extracted frames: the image, and its coloured points from two sides."""
+    from stages.report import contact_sheet as stage
+
+    paths = Workspace(workspace)
+    for scene_id in scenes or stage.example_scenes(paths.frames, paths.points):
+        out = paths.figures / f"frames_{scene_id}.png"
+        stage.run(scene_id, frames=paths.frames, points=paths.points, out=out, num_rows=num_frames)
+        typer.echo(out)
+
+
+def main() -> NoReturn:
+    """Run the command line: exit 0 done, 1 the run failed, 2 wrong usage or configuration."""
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            _say("stopped; the same command goes on from here", debug=False)
+        raise
+    except (ConfigError, CardError) as error:
+        _say(str(error), debug=debug)
+        sys.exit(2)
+    except (Failure, ValueError, OSError, ImportError) as error:
+        _say(str(error), debug=debug)
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _say(message: str, *, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"distill3d: {message}", err=True)
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return int(index), int(count)
+    raise ConfigError(f"--shard {text}: expected I/N with I from 0 to N-1, such as 0/16")
+
+
+def _parse_range(text: str) -> slice:
+    first, colon, last = text.partition(":")
+    ends = [int(end) if end.isdecimal() else None for end in (first, last)]
+    if not colon or any(end and not end.isdecimal() for end in (first, last)):
+        raise ConfigError(f"--frames {text}: expected FROM:TO, such as 100:200")
+    return slice(*ends)
+
+
+def _parse_intrinsics(text: str) -> "Matrix":
+    from stages.sources.sens_writer import intrinsic_matrix
+
+    try:
+        fx, fy, cx, cy = (float(word) for word in text.split(","))
+    except ValueError:
+        raise ConfigError(
+            f"{text}: expected FX,FY,CX,CY in pixels, such as 585,585,320,240"
+        ) from None
+    if min(fx, fy) <= 0:
+        raise ConfigError(f"{text}: focal lengths must be positive")
+    return intrinsic_matrix(fx, fy, cx, cy)

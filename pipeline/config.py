@@ -1,0 +1,141 @@
+"""From YAML values and `--set a.b=1` to a checked schema; an unknown key names the closest one.
+
+A file may say `base: other.yaml` (beside it) and change only some values. Each stage reads its own
+section, so a command can run where another stage's packages are not installed.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from importlib import resources
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+S = TypeVar("S", bound=BaseModel)
+
+SECTIONS = ("extract",)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. The message says which key, where, and what to do."""
+
+
+def load_section(config: str, section: str, schema: type[S], overrides: Sequence[str] = ()) -> S:
+    """Read one stage's section of a configuration into its schema.
+
+    `config` is a YAML file, or the name of one that is shipped (`paper`, `demo`); `overrides` are
+    `section.key=value` with YAML values. Raises ConfigError.
+    """
+    assert section in SECTIONS
+    values = _read_with_base(_find(config), seen=())
+    for text in overrides:
+        _assign(values, text)
+    try:
+        return schema.model_validate(values.get(section) or {})
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error, section, schema, config))) from None
+
+
+def shipped_configs() -> list[str]:
+    """Names of the configurations that come with the package."""
+    root = Path(str(resources.files("configs")))
+    return sorted(str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml"))
+
+
+def _find(config: str) -> Path:
+    path = Path(config)
+    if path.is_file():
+        return path
+    name = config.removeprefix("configs/").removesuffix(".yaml")
+    shipped = Path(str(resources.files("configs"))) / f"{name}.yaml"
+    if shipped.is_file():
+        return shipped
+    raise ConfigError(
+        f"{config}: no such configuration file; shipped ones are {', '.join(shipped_configs())}"
+    )
+
+
+def _read_with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in seen:
+        raise ConfigError(f"{path}: `base` goes round in a circle")
+    try:
+        values = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections such as `extract:`, found {values!r}")
+    base = values.pop("base", None)
+    _check_sections(values, str(path))
+    if base is None:
+        return values
+    base_path = path.parent / base
+    if not base_path.is_file():
+        raise ConfigError(f"{path}: its base {base_path} does not exist")
+    return _merge(_read_with_base(base_path, (*seen, path.resolve())), values)
+
+
+def _check_sections(names: Iterable[object], where: str) -> None:
+    for name in names:
+        if name not in SECTIONS:
+            raise ConfigError(f"{where}: unknown section {name!r}{_closest(str(name), SECTIONS)}")
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in change.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _assign(values: dict[str, Any], text: str) -> None:
+    """Apply one `section.key=value` in place."""
+    path, equals, raw = text.partition("=")
+    *parents, key = path.strip().split(".")
+    if not equals or not parents:
+        raise ConfigError(f"--set {text}: expected section.key=value, such as extract.seed=1")
+    _check_sections(parents[:1], f"--set {text}")
+    try:
+        value = yaml.safe_load(raw)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {text}: {raw!r} is not a YAML value") from None
+    target = values
+    for parent in parents:
+        if not isinstance(target.get(parent), dict):
+            target[parent] = {}
+        target = target[parent]
+    target[key] = value
+
+
+def _explain(
+    error: ValidationError, section: str, schema: type[BaseModel], config: str
+) -> Iterable[str]:
+    for item in error.errors():
+        where = ".".join([section, *map(str, item["loc"])])
+        if item["type"] == "extra_forbidden":
+            known = _fields_at(schema, item["loc"][:-1])
+            yield f"{config}: unknown key {where}{_closest(str(item['loc'][-1]), known)}"
+        else:
+            yield f"{config}: {where} = {item['input']!r}: {item['msg']}"
+
+
+def _fields_at(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:
+    for step in location:
+        field = schema.model_fields.get(str(step))
+        if field is None:
+            return []
+        annotation: Any = field.annotation
+        options = get_args(annotation) if get_origin(annotation) is UnionType else (annotation,)
+        nested = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if not nested:
+            return []
+        schema = nested[0]
+    return list(schema.model_fields)
+
+
+def _closest(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"

@@ -1,0 +1,61 @@
+"""What a stage tells a person when it begins and ends, in a few plain lines."""
+
+from collections.abc import Mapping
+
+import typer
+
+from cache.frames import KEPT
+from pipeline.workspace import Workspace
+from stages.precompute.extract import ExtractReport
+from stages.sources.scannet_layout import PUBLISHED_COUNTS, SceneList
+
+MAX_NAMES = 5
+
+
+def print_scene_list(found: SceneList, *, official: bool) -> None:
+    """Say how many scenes there are, and where they differ from ScanNet's own lists."""
+    size = sum(scene.size_bytes for scene in found.scenes)
+    typer.echo(f"{len(found.scenes)} scenes, {gigabytes(size)} of .sens")
+    for split, count in found.listed.items() if official else ():
+        if count != PUBLISHED_COUNTS[split]:
+            typer.echo(
+                f"  {split}: its list has {count}, ScanNetV2's own {PUBLISHED_COUNTS[split]}"
+            )
+    if found.missing:
+        typer.echo(f"  listed, but no .sens there: {names(found.missing)}")
+    if found.unlisted:
+        typer.echo(f"  there, but in no split list, so left out: {names(found.unlisted)}")
+
+
+def print_extract_report(report: ExtractReport, paths: Workspace) -> None:
+    """Say what was kept, rejected by reason, failed and why."""
+    rejected = {reason: n for reason, n in sorted(report.statuses.items()) if reason != KEPT}
+    typer.echo(
+        f"extract: {report.extracted} scenes extracted, {report.complete_before} complete before, "
+        f"{len(report.failed)} failed"
+    )
+    typer.echo(
+        f"  frames: {report.statuses[KEPT]} kept, {sum(rejected.values())} rejected"
+        f"{': ' + counts(rejected) if rejected else ''}"
+    )
+    for scene_id, damage in sorted(report.damaged.items()):
+        typer.echo(f"  not whole: {scene_id}: {damage}")
+    for scene_id, error in sorted(report.failed.items()):
+        typer.echo(f"  failed: {scene_id}: {error}")
+    typer.echo(f"  in {paths.frames} and {paths.points}")
+
+
+def names(items: tuple[str, ...]) -> str:
+    """Write a count and the first few names."""
+    more = ", ..." if len(items) > MAX_NAMES else ""
+    return f"{len(items)} ({', '.join(items[:MAX_NAMES])}{more})"
+
+
+def counts(by_reason: Mapping[str, int]) -> str:
+    """Write `12 too_few_valid_pixels, 3 corrupt_depth`."""
+    return ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
+
+
+def gigabytes(size: int) -> str:
+    """Write bytes as MB or GB, of a million or a thousand million bytes."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,1 @@
+"""Stage one: raw recordings to cache."""

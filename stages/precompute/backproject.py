@@ -1,0 +1,118 @@
+"""Depth images to points in the depth camera's frame, and the colours that belong to them.
+
+Geometry after ScanNet's `SensorData::saveToPointCloud`: `z = depth / shift`,
+`x = (u - cx) z / fx`, `y = (v - cy) z / fy`, pixel centres at integers. OpenCV axes: x right, y
+down, z forward; metres.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.sources.open3d_library import load_open3d
+
+# A value that some sensors write for "no measurement".
+NO_MEASUREMENT = 65_535
+
+Floats = NDArray[np.floating[Any]]
+
+
+def depth_limit(
+    intrinsics: Floats,
+    size: tuple[int, int],
+    *,
+    depth_shift: float,
+    max_depth_m: float,
+    max_coordinate_m: float,
+) -> NDArray[np.uint16]:
+    """Return the largest raw depth (H, W) that each pixel may have.
+
+    `intrinsics` is (3, 3) in pixels, `size` (width, height). At the limit z is at most
+    `max_depth_m` and no coordinate's magnitude is above `max_coordinate_m`; 65535 is always above.
+    """
+    width, height = size
+    slope_x = np.abs(np.arange(width) - intrinsics[0, 2]) / intrinsics[0, 0]
+    slope_y = np.abs(np.arange(height) - intrinsics[1, 2]) / intrinsics[1, 1]
+    slope = np.maximum(1.0, np.maximum(slope_x[None, :], slope_y[:, None]))
+    limit_m = np.minimum(max_depth_m, max_coordinate_m / slope)
+    limit: NDArray[np.float64] = np.minimum(np.floor(limit_m * depth_shift), NO_MEASUREMENT - 1)
+    return limit.astype(np.uint16)
+
+
+def draw_pixels(
+    usable: NDArray[np.bool_], num_points: int, generator: np.random.Generator
+) -> NDArray[np.intp]:
+    """Draw `num_points` of the usable pixels of an (H, W) mask without replacement.
+
+    Returns flat indices, ascending: all of them if there are no more than `num_points`.
+    """
+    pixels = np.flatnonzero(usable)
+    if len(pixels) <= num_points:
+        return pixels
+    drawn = generator.choice(len(pixels), num_points, replace=False, shuffle=False)
+    chosen = np.zeros(len(pixels), bool)
+    chosen[drawn] = True
+    return pixels[chosen]
+
+
+def repeat_to(
+    points: NDArray[np.floating[Any]], num_points: int, generator: np.random.Generator
+) -> NDArray[np.floating[Any]]:
+    """Fill (N, 3) up to (num_points, 3): every point first, then repeats drawn evenly."""
+    missing = num_points - len(points)
+    whole, rest = divmod(missing, len(points))
+    drawn = np.sort(generator.choice(len(points), rest, replace=False))
+    return np.concatenate([points] * (1 + whole) + [points[drawn]])
+
+
+def back_project(
+    depth: NDArray[np.uint16], intrinsics: Floats, *, depth_shift: float
+) -> NDArray[np.float64]:
+    """Return one point for each pixel of (H, W) raw depth above 0, in row-major order, by Open3D.
+
+    `intrinsics` is (3, 3) in pixels. The result is (N, 3) metres in the camera frame. Open3D's own
+    truncation, at 3 m or 1 km by default, is off.
+    """
+    open3d = load_open3d()
+    height, width = depth.shape
+    camera = open3d.camera.PinholeCameraIntrinsic(
+        width, height, intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
+    )
+    cloud = open3d.geometry.PointCloud.create_from_depth_image(
+        open3d.geometry.Image(np.ascontiguousarray(depth)),
+        camera,
+        depth_scale=depth_shift,
+        depth_trunc=float("inf"),
+    )
+    return np.asarray(cloud.points)
+
+
+def transform(points: Floats, matrix: Floats) -> Floats:
+    """Apply a (4, 4) rigid motion, target from source, to (N, 3) points in metres."""
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def color_points(
+    points: Floats,
+    image: NDArray[np.uint8],
+    color_intrinsics: Floats,
+    depth_to_color: Floats,
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Look up each point's colour in an image of another camera, nearest pixel.
+
+    `points` is (N, 3) metres in the depth camera's frame, `image` (H, W, 3), `color_intrinsics`
+    (3, 3) in pixels of that image, `depth_to_color` (4, 4). Returns colours (N, 3), black outside
+    the image, and a mask (N,) of the points inside.
+    """
+    height, width = image.shape[:2]
+    in_color = transform(points, depth_to_color)
+    projected = in_color @ np.asarray(color_intrinsics)[:3, :3].T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pixel = projected[:, :2] / projected[:, 2:]
+    pixel = np.copysign(np.floor(np.abs(pixel) + 0.5), pixel)  # half away from zero, as ScanNet
+    inside = (in_color[:, 2] > 0) & (pixel >= 0).all(1) & (pixel < (width, height)).all(1)
+    colors = np.zeros((len(points), 3), np.uint8)
+    column, row = pixel[inside].astype(np.intp).T
+    colors[inside] = image[row, column]
+    return colors, inside

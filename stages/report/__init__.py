@@ -1,0 +1,1 @@
+"""Pictures and tables of what the stages left on disk."""

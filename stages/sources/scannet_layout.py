@@ -1,0 +1,120 @@
+"""Where ScanNet's release keeps its scenes and its split lists, and any other list of `.sens`.
+
+- `ROOT/scans/<scene>/<scene>.sens`: train and val
+- `ROOT/scans_test/<scene>/<scene>.sens`: test
+- `scannetv2_{train,val,test}.txt`: in ROOT, or in a usual folder below it (SPLIT_FOLDERS)
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+# Scenes in ScanNetV2's own lists (ScanNet/Tasks/Benchmark/scannetv2_*.txt).
+PUBLISHED_COUNTS = {"train": 1201, "val": 312, "test": 100}
+SCAN_FOLDERS = ("scans", "scans_test")
+SPLIT_FOLDERS = (".", "splits", "Tasks/Benchmark", "meta_data", "scans", "Benchmark")
+_SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One recording to read: its id, its split, and its `.sens` file."""
+
+    scene_id: str
+    split: str
+    sens: Path
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class SceneList:
+    """Scenes that were found, and how they compare with the lists they came from."""
+
+    scenes: tuple[Scene, ...]
+    listed: Mapping[str, int]  # split -> scenes in its list
+    missing: tuple[str, ...]  # listed, but without a .sens
+    unlisted: tuple[str, ...]  # there, but in no list
+
+
+def find_scenes(root: Path, splits: Sequence[str]) -> SceneList:
+    """List the scenes of these splits under a ScanNet folder, sorted by id.
+
+    Raises ValueError, in one line, if there is no scan or no split list, or if the lists disagree.
+    """
+    there = _find_sens(root)
+    if not there:
+        raise ValueError(
+            f"no ScanNet here: looked for {root}/scans/<scene>/<scene>.sens. "
+            "Point elsewhere with --scannet DIR (make extract SCANNET=DIR). ScanNetV2 is free for "
+            "research after signing its terms of use: http://www.scan-net.org. "
+            "`make demo` runs everything without it."
+        )
+    split_of = _read_splits(root, splits)
+    wanted = [
+        Scene(scene, split, *there[scene]) for scene, split in split_of.items() if scene in there
+    ]
+    everywhere = _read_splits(root, [name for name in SPLITS if _split_file(root, name)])
+    return SceneList(
+        scenes=tuple(sorted(wanted, key=lambda scene: scene.scene_id)),
+        listed=Counter(split_of.values()),
+        missing=tuple(sorted(split_of.keys() - there.keys())),
+        unlisted=tuple(sorted(there.keys() - everywhere.keys())),
+    )
+
+
+def scenes_from_files(files: Sequence[Path], split: str) -> SceneList:
+    """Take `.sens` files as they are, each named after its scene, all of one split."""
+    scenes: dict[str, Scene] = {}
+    for file in files:
+        scene_id = _checked_id(file.stem, str(file))
+        if not file.is_file():
+            raise ValueError(f"{file}: no such file")
+        if scene_id in scenes:
+            raise ValueError(f"two files for scene {scene_id}: {scenes[scene_id].sens} and {file}")
+        scenes[scene_id] = Scene(scene_id, split, file, file.stat().st_size)
+    ordered = tuple(scenes[scene_id] for scene_id in sorted(scenes))
+    return SceneList(ordered, {split: len(ordered)}, (), ())
+
+
+def _find_sens(root: Path) -> dict[str, tuple[Path, int]]:
+    found = {}
+    for folder in SCAN_FOLDERS:
+        for file in (root / folder).glob("*/*.sens"):
+            if file.stem == file.parent.name:
+                found[_checked_id(file.stem, str(file))] = (file, file.stat().st_size)
+    return found
+
+
+def _read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
+    split_of: dict[str, str] = {}
+    for split in splits:
+        file = _split_file(root, split)
+        if file is None:
+            looked = ", ".join(str(root / folder) for folder in SPLIT_FOLDERS)
+            raise ValueError(
+                f"no list scannetv2_{split}.txt beside the scans: looked in {looked}. Copy it from "
+                "the folder Tasks/Benchmark of ScanNet's repository (github.com/ScanNet/ScanNet), "
+                "or name .sens files on the command line"
+            )
+        for scene in file.read_text().split():
+            other = split_of.setdefault(_checked_id(scene, str(file)), split)
+            if other != split:
+                raise ValueError(f"{file}: {scene} is in the lists of both {other} and {split}")
+    return split_of
+
+
+def _split_file(root: Path, split: str) -> Path | None:
+    name = f"scannetv2_{split}.txt"
+    candidates = (root / folder / name for folder in SPLIT_FOLDERS)
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def _checked_id(scene_id: str, where: str) -> str:
+    if not _SCENE_ID.fullmatch(scene_id):
+        raise ValueError(
+            f"{where}: {scene_id!r} cannot be a scene's name: letters, digits, '_', '-' and '.'"
+        )
+    return scene_id
