@@ -59,7 +59,8 @@ def render(
     u, v = np.meshgrid(np.arange(width), np.arange(height))
     (fx, fy), (cx, cy) = intrinsics[[0, 1], [0, 1]], intrinsics[:2, 2]
     rays = np.stack([(u - cx) / fx, (v - cy) / fy, np.ones_like(u)])  # (3, H, W)
-    inverse = 1.0 / np.tensordot(pose[:3, :3], rays, axes=1)
+    directions = np.tensordot(pose[:3, :3].astype(np.float64), rays, axes=1)
+    inverse = 1.0 / np.where(directions == 0, 1e-12, directions)
     depth = np.full((height, width), np.inf)
     color = np.zeros((height, width, 3), np.uint8)
     for number, corners in enumerate(room.boxes):

@@ -264,10 +264,8 @@ def _draw_points(
     generator: np.random.Generator,
 ) -> NDArray[np.floating[Any]]:
     """Draw pixels first and back-project those alone: (P, 3) metres, camera frame."""
-    pixels = draw_pixels(usable, config.points_per_frame, generator)
-    drawn = np.zeros_like(depth)
-    drawn.flat[pixels] = depth.flat[pixels]
-    points = back_project(drawn, intrinsics, depth_shift=header.depth_shift)
+    drawn = draw_pixels(usable, config.points_per_frame, generator)
+    points = back_project(depth * drawn, intrinsics, depth_shift=header.depth_shift)
     return repeat_to(points, config.points_per_frame, generator)
 
 
