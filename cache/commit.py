@@ -19,8 +19,7 @@ def partial_path(final: Path) -> Iterator[Path]:
     It lies in a hidden folder beside `final`'s own folder, so that a listing of that folder (a Zarr
     group, a data set of Parquet files) never shows it. What a killed run left there is removed.
     """
-    folder = final.parent.resolve()
-    holder = folder.with_name(f".{folder.name}.partial")
+    holder = _partials_of(final.parent)
     partial = holder / final.name
     remove(partial)
     holder.mkdir(parents=True, exist_ok=True)
@@ -28,9 +27,20 @@ def partial_path(final: Path) -> Iterator[Path]:
         yield partial
     finally:
         remove(partial)
-        # Another scene may still be written there.
-        if not any(holder.iterdir()):
-            _remove_empty(holder)
+        sweep(final.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the hidden folder of partial files beside `folder`, if it is there and empty."""
+    try:
+        _partials_of(folder).rmdir()
+    except OSError:  # none there, or another scene is being written
+        return
+
+
+def _partials_of(folder: Path) -> Path:
+    real = folder.resolve()
+    return real.with_name(f".{real.name}.partial")
 
 
 def commit(partial: Path, final: Path) -> None:
@@ -62,10 +72,3 @@ def lock(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise LockedError(f"{path}: another process holds this lock") from None
         yield
-
-
-def _remove_empty(folder: Path) -> None:
-    try:
-        folder.rmdir()
-    except OSError:  # a neighbour came in between
-        return

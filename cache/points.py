@@ -23,12 +23,15 @@ SCALE_M = 1e-3
 # What int16 millimetres can hold, with room for rounding.
 MAX_COORDINATE_M = 32.7
 _CARD_KEY, _METADATA = "card", "zarr.json"
-_ATTRIBUTES: dict[str, Any] = {
-    "unit": "millimetre",
-    "scale_to_metres": SCALE_M,
-    "frame": "camera (OpenCV): x right, y down, z forward",
-    "axes": ["frame", "point", "xyz"],
-}
+
+
+def _attributes() -> dict[str, Any]:
+    # A new one each time: Zarr keeps what it is given, and adds to it.
+    return {
+        "unit": "millimetre",
+        "scale_to_metres": SCALE_M,
+        "frame": "camera (OpenCV): x right, y down, z forward",
+    }
 
 
 def to_millimetres(points: NDArray[np.floating[Any]]) -> NDArray[np.int16]:
@@ -53,7 +56,7 @@ class PointsWriter:
                 BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=2),
                 Crc32cCodec(),
             ],
-            attributes=_ATTRIBUTES,
+            attributes=_attributes(),
             dimension_names=["frame", "point", "xyz"],
         )
         self._block = np.zeros((FRAMES_PER_CHUNK, points_per_frame, 3), np.int16)
@@ -79,12 +82,12 @@ class PointsWriter:
 
 
 def create_store(store: Path) -> None:
-    """Make `store` a Zarr group if it is none yet; safe beside other processes that do the same."""
+    """Make `store` a Zarr group if it is none yet. One process at a time: hold a lock."""
     if (store / _METADATA).exists():
         return
     store.mkdir(parents=True, exist_ok=True)
-    with partial_path(store / f"{_METADATA}.{os.getpid()}") as partial:
-        zarr.create_group(partial, attributes=_ATTRIBUTES)
+    with partial_path(store / _METADATA) as partial:
+        zarr.create_group(partial, attributes=_attributes())
         os.replace(partial / _METADATA, store / _METADATA)
 
 

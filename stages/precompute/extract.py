@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from cache.card import Card, CardError, JsonDict, differences
-from cache.commit import LockedError, commit, lock, partial_path, remove
+from cache.commit import LockedError, commit, lock, partial_path, remove, sweep
 from cache.frames import KEPT, FramesWriter
 from cache.points import (
     MAX_COORDINATE_M,
@@ -112,7 +112,8 @@ def run(
     with another configuration are refused with a CardError, or replaced with `overwrite`.
     """
     _refuse_other_configuration(config, points, {s.scene_id for s in scenes}, overwrite)
-    create_store(points)
+    with lock(frames / ".locks" / points.name, wait=True):
+        create_store(points)
     mine = sorted(scenes, key=lambda scene: scene.scene_id)[shard[0] :: shard[1]]
     report, jobs = ExtractReport(), []
     for scene in mine:
@@ -131,6 +132,8 @@ def run(
     total = sum(_count_samples(job) for job in jobs)
     with Progress("extract", total, "frames") as progress:
         _run_jobs(jobs, workers, report, progress)
+    for folder in (frames, points):
+        sweep(folder)
     return report
 
 

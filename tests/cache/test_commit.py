@@ -1,0 +1,72 @@
+"""Partial files: seen only when whole, cleaned up, and locked."""
+
+from pathlib import Path
+
+import pytest
+
+from cache.commit import LockedError, commit, lock, partial_path, sweep
+
+
+def test_a_committed_file_replaces_the_old_one(tmp_path: Path) -> None:
+    final = tmp_path / "store" / "a"
+    for text in ("first", "second"):
+        with partial_path(final) as partial:
+            assert partial.parent != final.parent
+            partial.write_text(text)
+            commit(partial, final)
+        assert final.read_text() == text
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_committed_folder_replaces_the_old_one(tmp_path: Path) -> None:
+    final = tmp_path / "store" / "a"
+    for name in ("first", "second"):
+        with partial_path(final) as partial:
+            partial.mkdir()
+            (partial / name).touch()
+            commit(partial, final)
+        assert [path.name for path in final.iterdir()] == [name]
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    final = tmp_path / "store" / "a"
+
+    def fail() -> None:
+        with partial_path(final) as partial:
+            partial.mkdir()
+            (partial / "half").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    final = tmp_path / "store" / "a"
+    stale = tmp_path / ".store.partial" / "a"
+    stale.mkdir(parents=True)
+    (stale / "half").touch()
+    sweep(final.parent)  # keeps what may still be being written
+    assert stale.exists()
+    with partial_path(final) as partial:
+        assert partial == stale
+        assert not partial.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_partials_follow_a_store_that_is_a_link(tmp_path: Path) -> None:
+    """A store on another disk, linked into the workspace: a rename must stay on that disk."""
+    (tmp_path / "disk" / "store").mkdir(parents=True)
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "store").symlink_to(tmp_path / "disk" / "store")
+    with partial_path(tmp_path / "workspace" / "store" / "a") as partial:
+        assert partial.parent.parent == (tmp_path / "disk").resolve()
+
+
+def test_a_lock_is_exclusive_and_released(tmp_path: Path) -> None:
+    path = tmp_path / "locks" / "a"
+    with lock(path, wait=False), pytest.raises(LockedError), lock(path, wait=False):
+        pass
+    with lock(path, wait=False):
+        pass

@@ -1,0 +1,234 @@
+"""The command line as a user meets it: exit codes, one-line errors, and what it prints."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+from tests.conftest import REPOSITORY
+from tests.recordings import write_recording
+from tests.stages.sources.test_rgbd_folder import write_seven_scenes
+
+
+class Shell:
+    """Runs `distill3d` in this process."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], patch: pytest.MonkeyPatch) -> None:
+        self._capsys, self._patch = capsys, patch
+
+    def __call__(self, *words: object) -> tuple[int, str, str]:
+        self._patch.setattr(sys, "argv", ["distill3d", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        code = end.value.code
+        out, err = self._capsys.readouterr()
+        return int(code or 0), out, err
+
+
+@pytest.fixture
+def distill3d(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(capsys, monkeypatch)
+
+
+def one_line(text: str) -> str:
+    assert len(text.splitlines()) == 1, text
+    return text
+
+
+def test_help_imports_no_stage() -> None:
+    program = (
+        "import sys; sys.argv = ['distill3d', '--help']\n"
+        "from pipeline.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'open3d', 'torch', 'zarr', 'pyarrow', 'pandas', 'cv2', 'numpy'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    )
+    for command in ("extract", "pack-sens", "inspect", "contact-sheet"):
+        assert command in done.stdout
+
+
+def test_extract_inspect_and_draw(distill3d: Shell, scannet: Path, tmp_path: Path) -> None:
+    common = ("--workspace", tmp_path, "--set", "extract.stride_frames=5")
+    code, out, err = distill3d("extract", "--scannet", scannet, "--workers", 1, *common)
+    assert code == 0, err
+    assert "4 scenes, " in out
+    assert "train: its list has 3, ScanNetV2's own 1201" in out
+    assert "4 scenes extracted, 0 complete before, 0 failed" in out
+    assert "16 kept, 4 rejected: 4 too_few_valid_pixels" in out
+
+    code, out, _ = distill3d("extract", "--scannet", scannet, "--workers", 1, *common)
+    assert (code, "0 scenes extracted, 4 complete before" in out) == (0, True)
+
+    code, out, _ = distill3d("extract", "--scannet", scannet, "--strict", *common)
+    assert code == 1
+
+    code, out, _ = distill3d("inspect", tmp_path, "--verify")
+    assert code == 0
+    assert "3 train, 1 val" in out
+    assert "stride_frames 5" in out
+
+    code, out, _ = distill3d("contact-sheet", "--workspace", tmp_path, "--num-frames", 2)
+    assert code == 0
+    assert len(out.split()) == 2
+    assert all(Path(line).stat().st_size > 10_000 for line in out.split())
+
+    code, _, err = distill3d("extract", "--scannet", scannet, "--workspace", tmp_path)
+    assert code == 2
+    assert "stride_frames: 5 there, 25 asked" in one_line(err)
+
+
+def test_without_scannet(distill3d: Shell, tmp_path: Path) -> None:
+    code, _, err = distill3d("extract", "--scannet", tmp_path / "none", "--workspace", tmp_path)
+    assert code == 2
+    assert "no ScanNet here" in one_line(err)
+    assert not (tmp_path / "points.zarr").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--shard", "3/3"), "--shard 3/3: expected I/N with I from 0"),
+        (("--shard", "x"), "--shard x: expected I/N"),
+        (("--config", "papr"), "papr: no such configuration file"),
+        (("--set", "extract.sed=1"), "did you mean seed"),
+        (("--split", "trian"), "--split trian: expected one of train, val, test"),
+        (("nowhere.sens",), "nowhere.sens: no such file"),
+    ],
+)
+def test_wrong_usage_is_exit_2(
+    distill3d: Shell, scannet: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    code, _, err = distill3d("extract", "--scannet", scannet, "--workspace", tmp_path, *words)
+    assert code == 2
+    assert message in one_line(err)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_options_are_exit_2(distill3d: Shell) -> None:
+    assert distill3d("extract", "--wrokers", 2)[0] == 2
+
+
+def test_a_failed_scene_is_exit_1(distill3d: Shell, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.sens", tmp_path / "bad.sens"
+    write_recording(good, seed=0, num_frames=1)
+    bad.write_bytes(b"nothing")
+    words = ("extract", good, bad, "--workspace", tmp_path / "out", "--workers", 1)
+    code, out, err = distill3d(*words)
+    assert code == 1
+    assert "1 scenes extracted, 0 complete before, 1 failed" in out
+    assert "failed: bad: " in out
+    assert "Traceback" not in out + err
+    assert "Traceback" in distill3d(*words, "--debug")[2]
+
+
+def test_inspect_a_recording(distill3d: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "a.sens"
+    write_recording(path, seed=0, num_frames=12)
+    code, out, _ = distill3d("inspect", path, "--verify")
+    assert code == 0
+    for part in ("320 x 240 jpeg", "160 x 120 zlib_ushort", "1000 units per metre",
+                 "12 whole of 12, 1 poses lost", "first pose", "0 IMU frames, 0 bytes",
+                 "all decode"):  # fmt: skip
+        assert part in out
+    path.write_bytes(path.read_bytes()[:-5_000])
+    code, out, err = distill3d("inspect", path)
+    assert code == 1
+    assert "11 whole of 12" in out
+    assert "frame 11 of 12: needs bytes up to" in out
+    assert "not whole" in one_line(err)
+
+
+def test_inspect_finds_damage(distill3d: Shell, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_recording(tmp_path / f"{name}.sens", seed=1, num_frames=2)
+    root = tmp_path / "out"
+    files = [tmp_path / f"{name}.sens" for name in ("a", "b", "c")]
+    distill3d("extract", *files, "--workspace", root, "--workers", 1)
+    assert distill3d("inspect", root)[0] == 0
+    assert distill3d("inspect", root / "points.zarr" / "a", "--verify", "--sens", files[0])[0] == 0
+
+    write_recording(files[0], seed=2, num_frames=2)
+    code, out, _ = distill3d(
+        "inspect", root / "frames" / "a.parquet", "--verify", "--sens", files[0]
+    )
+    assert (code, "other frame headers" in out) == (1, True)
+
+    chunk = next(path for path in (root / "points.zarr" / "a" / "c").rglob("*") if path.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
+    shutil.copy(root / "frames" / "a.parquet", root / "frames" / "b.parquet")
+    (root / "frames" / "c.parquet").unlink()
+    code, out, _ = distill3d("inspect", root, "--verify")
+    assert code == 1
+    assert "checksum" in out
+    assert "are not of the same run" in out
+    assert "c.parquet is missing" in out
+
+
+def test_inspect_what_it_does_not_know(distill3d: Shell, tmp_path: Path) -> None:
+    assert "nothing there" in distill3d("inspect", tmp_path / "x")[2]
+    code, _, err = distill3d("inspect", tmp_path)
+    assert (code, "expected a .sens, a workspace" in one_line(err)) == (1, True)
+
+
+def test_pack_sens(distill3d: Shell, tmp_path: Path) -> None:
+    write_seven_scenes(tmp_path / "in")
+    out = tmp_path / "a.sens"
+    code, text, err = distill3d("pack-sens", tmp_path / "in", "--out", out, "--frames", "1:")
+    assert code == 0
+    assert "2 frames of 7-Scenes layout" in text
+    assert "colour camera: no intrinsics known" in err
+    code, _, err = distill3d("pack-sens", tmp_path / "in", "--out", out)
+    assert (code, "--overwrite" in one_line(err)) == (2, True)
+    again = ("pack-sens", tmp_path / "in", "--out", out, "--overwrite")
+    assert distill3d(*again, "--color-intrinsics", "525,525,320,240")[2] == ""
+    for wrong in ("--color-intrinsics=1,2,3", "--frames=9", "--depth-intrinsics=0,1,1,1"):
+        assert distill3d(*again, wrong)[0] == 2
+    (tmp_path / "in" / "camera-intrinsics.txt").unlink()
+    assert "--depth-intrinsics FX,FY,CX,CY" in distill3d(*again)[2]
+
+
+def test_ctrl_c_lets_running_scenes_end(tmp_path: Path) -> None:
+    """Exit 130 with the way to go on; no half scene is left."""
+    files = []
+    for seed in range(6):
+        files.append(tmp_path / f"scene{seed}.sens")
+        write_recording(files[-1], seed=seed, num_frames=60)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "pipeline", "extract", *map(str, files), "--workspace",
+               str(out), "--workers", "2", "--set", "extract.stride_frames=1"]  # fmt: skip
+    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 30
+    while not any(out.glob(".points*/*")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in one_line(err)
+    assert not list(out.glob(".*partial"))
+
+
+def test_configs_and_command_are_in_the_wheel(tmp_path: Path) -> None:
+    """An installed package finds its configurations, from any folder."""
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns(".*", "workspace", "data", "build", "*.egg-info", "tests")
+    shutil.copytree(REPOSITORY, source, ignore=ignored)
+    target = tmp_path / "target"
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
+         "--target", str(target), str(source)], check=True, capture_output=True,
+    )  # fmt: skip
+    program = "from pipeline import config; print(config.__file__, config.shipped_configs())"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(target)},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == f"{target}/pipeline/config.py ['demo', 'paper']"

@@ -1,0 +1,85 @@
+"""Configuration: every shipped file is valid, unknown keys name the closest, overrides apply."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import ConfigError, load_section, shipped_configs
+from stages.precompute.extract import ExtractConfig
+
+SCHEMAS = {"extract": ExtractConfig}
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+@pytest.mark.parametrize("section", SCHEMAS)
+def test_every_shipped_file_fits_every_schema(name: str, section: str) -> None:
+    load_section(name, section, SCHEMAS[section])
+
+
+def test_papers_values() -> None:
+    config = load_section("paper", "extract", ExtractConfig)
+    assert (config.stride_frames, config.points_per_frame) == (25, 16_384)
+    assert (config.min_valid_pixels, config.max_depth_m) == (4_096, 20.0)
+    assert config == ExtractConfig()  # the schema's defaults are the paper's
+
+
+def test_overrides_and_base(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("extract: {stride_frames: 7, seed: 3}\n")
+    child = tmp_path / "child.yaml"
+    child.write_text("base: base.yaml\nextract: {seed: 4}\n")
+    changes = ["extract.max_depth_m=3.5", "extract.splits=[test]"]
+    config = load_section(str(child), "extract", ExtractConfig, changes)
+    assert (config.stride_frames, config.seed, config.max_depth_m) == (7, 4, 3.5)
+    assert config.splits == ("test",)
+
+
+def test_configurations_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        ExtractConfig().seed = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extract: {stride_frame: 5}", "unknown key extract.stride_frame; did you mean stride_frames"),
+        ("extrakt: {}", "unknown section 'extrakt'; did you mean extract"),
+        ("extract: {stride_frames: 0}", "extract.stride_frames = 0: Input should be greater"),
+        ("extract: {stride_frames: 2.5}", "extract.stride_frames = 2.5: Input should be a valid int"),
+        ("extract: {max_depth_m: 40}", "less than or equal to 32.7"),
+        ("extract: {splits: [trian]}", "extract.splits.0 = 'trian'"),
+        ("extract: [", "not YAML"),
+        ("- 1", "expected sections"),
+        ("base: nowhere.yaml", "nowhere.yaml does not exist"),
+        ("base: bad.yaml", "round in a circle"),
+    ],
+)  # fmt: skip
+def test_a_bad_file_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_section(str(path), "extract", ExtractConfig)
+    assert message in str(caught.value)
+    assert "bad.yaml" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("extract.sed=1", "unknown key extract.sed; did you mean seed"),
+        ("extrac.seed=1", "--set extrac.seed=1: unknown section 'extrac'; did you mean extract"),
+        ("seed=1", "expected section.key=value"),
+        ("extract.seed", "expected section.key=value"),
+        ("extract.seed=[", "not a YAML value"),
+        ("extract.seed.x=1", "extract.seed"),
+    ],
+)
+def test_a_bad_override_is_one_clear_error(change: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_section("paper", "extract", ExtractConfig, [change])
+    assert message in str(caught.value)
+
+
+def test_an_unknown_configuration_lists_those_there() -> None:
+    with pytest.raises(ConfigError, match=r"nowhere: no such configuration.*demo, paper"):
+        load_section("nowhere", "extract", ExtractConfig)
