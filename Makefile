@@ -41,7 +41,7 @@ demo: install ## The whole pipeline on the built-in sample, offline, on a CPU
 	@echo "demo: done; pictures are in $(DEMO)/report/figures"
 
 test: install ## All tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 $(ARGS)
 
 check: install ## Lint, format, types, import contracts
 	$(BIN)/ruff check .

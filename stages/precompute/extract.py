@@ -5,6 +5,7 @@ last, and their card says that the scene is complete.
 """
 
 import hashlib
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ from stages.sources.sens import (
 
 KIND = "extracted scene"
 TOO_FEW = "too_few_valid_pixels"
+BYTES_PER_POINT = 6  # three int16
 
 
 class ExtractConfig(Settings):
@@ -131,6 +133,7 @@ def run(
     jobs.sort(key=lambda job: -job.scene.size_bytes)
     total = sum(_count_samples(job) for job in jobs)
     with Progress("extract", total, "frames") as progress:
+        _warn_of_little_space(jobs, total, progress)
         _run_jobs(jobs, workers, report, progress)
     for folder in (frames, points):
         sweep(folder)
@@ -363,6 +366,20 @@ def _refuse_other_configuration(
             f"{points}: {len(others)} scenes ({others[0]}, ...) were extracted with another "
             f"configuration: {'; '.join(changes)}. {left_out if overwrite else ''}"
             f"{'Use' if overwrite else 'Replace them with --overwrite, or use'} another --workspace"
+        )
+
+
+def _warn_of_little_space(jobs: Sequence[SceneJob], num_frames: int, progress: Progress) -> None:
+    """Say so if what is written, at most every sampled frame's payload and points, may not fit."""
+    if not jobs:
+        return
+    config = jobs[0].config
+    payloads = sum(job.scene.size_bytes for job in jobs) / config.stride_frames
+    most = payloads + num_frames * config.points_per_frame * BYTES_PER_POINT
+    free = shutil.disk_usage(jobs[0].points).free
+    if most > free:
+        progress.note(
+            f"disk: at most {most / 1e9:.1f} GB will be written, {free / 1e9:.1f} GB are free"
         )
 
 
