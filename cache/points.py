@@ -5,7 +5,6 @@ frame with fewer than P valid pixels stores each of them once, then repeats some
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from cache.card import Card, CardError
-from cache.commit import partial_path
+from cache.commit import commit, partial_path
 
 SCHEMA_VERSION = 1
 FRAMES_PER_CHUNK = 16
@@ -85,10 +84,11 @@ def create_store(store: Path) -> None:
     """Make `store` a Zarr group if it is none yet. One process at a time: hold a lock."""
     if (store / _METADATA).exists():
         return
-    store.mkdir(parents=True, exist_ok=True)
+    # By the Zarr v3 specification; zarr-python would write it in a thread that outlives Ctrl-C.
+    group = {"zarr_format": 3, "node_type": "group", "attributes": _attributes()}
     with partial_path(store / _METADATA) as partial:
-        zarr.create_group(partial, attributes=_attributes())
-        os.replace(partial / _METADATA, store / _METADATA)
+        partial.write_text(json.dumps(group, indent=2))
+        commit(partial, store / _METADATA)
 
 
 def list_scenes(store: Path) -> list[str]:

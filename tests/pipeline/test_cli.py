@@ -196,7 +196,8 @@ def test_pack_sens(distill3d: Shell, tmp_path: Path) -> None:
     assert "--depth-intrinsics FX,FY,CX,CY" in distill3d(*again)[2]
 
 
-def test_ctrl_c_lets_running_scenes_end(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_ctrl_c_lets_running_scenes_end(tmp_path: Path, workers: str) -> None:
     """Exit 130 with the way to go on; no half scene is left."""
     files = []
     for seed in range(6):
@@ -204,16 +205,17 @@ def test_ctrl_c_lets_running_scenes_end(tmp_path: Path) -> None:
         write_recording(files[-1], seed=seed, num_frames=60)
     out = tmp_path / "out"
     command = [sys.executable, "-m", "pipeline", "extract", *map(str, files), "--workspace",
-               str(out), "--workers", "2", "--set", "extract.stride_frames=1"]  # fmt: skip
+               str(out), "--workers", workers, "--set", "extract.stride_frames=1"]  # fmt: skip
     process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
-    while not any(out.glob(".points*/*")) and time.monotonic() < deadline:
+    while not any(out.glob(".points*/scene*")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "the same command goes on" in one_line(err)
     assert not list(out.glob(".*partial"))
+    assert 1 <= len(list(out.glob("points.zarr/scene*"))) < 6
 
 
 def test_configs_and_command_are_in_the_wheel(tmp_path: Path) -> None:
