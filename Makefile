@@ -32,10 +32,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 extract: install ## Stage one: every 25th frame of each .sens below SCANNET to points and manifests
 	$(DISTILL3D) extract --scannet $(SCANNET) $(COMMON)
 
-demo: install ## The whole pipeline on the built-in sample, offline, on a CPU
+demo: install ## The whole pipeline on the built-in sample world, offline, on a CPU
 	@rm -rf $(DEMO)
-	$(BIN)/python -m tests.recordings $(DEMO)/scannet
-	$(DISTILL3D) extract --scannet $(DEMO)/scannet --config demo --workspace $(DEMO)
+	$(DISTILL3D) sample --config demo --workspace $(DEMO)
+	$(DISTILL3D) extract --scannet $(DEMO)/sample/recordings --config demo --workspace $(DEMO)
 	$(DISTILL3D) inspect $(DEMO) --verify
 	$(DISTILL3D) contact-sheet --workspace $(DEMO)
 	@echo "demo: done; pictures are in $(DEMO)/report/figures"

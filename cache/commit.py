@@ -19,14 +19,14 @@ def partial_path(final: Path) -> Iterator[Path]:
     It lies in a hidden folder beside `final`'s own folder, so that a listing of that folder (a Zarr
     group, a data set of Parquet files) never shows it. What a killed run left there is removed.
     """
-    holder = _partials_of(final.parent)
-    partial = holder / final.name
-    remove(partial)
-    holder.mkdir(parents=True, exist_ok=True)
+    # A folder of its own, so that a neighbour's sweep never takes the ground from under it.
+    own = _partials_of(final.parent) / final.name
+    remove(own)
+    _make_folder(own)
     try:
-        yield partial
+        yield own / final.name
     finally:
-        remove(partial)
+        remove(own)
         sweep(final.parent)
 
 
@@ -35,6 +35,15 @@ def sweep(folder: Path) -> None:
     try:
         _partials_of(folder).rmdir()
     except OSError:  # none there, or another scene is being written
+        return
+
+
+def _make_folder(path: Path) -> None:
+    while True:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # its empty parent was swept in between
+            continue
         return
 
 

@@ -39,6 +39,7 @@ Overwrite = Annotated[
 Strict = Annotated[
     bool, typer.Option("--strict", help="Exit 1 if any frame or scene was left out.")
 ]
+Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one for each core.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 DEFAULT_ROOT = Path("workspace")
@@ -50,6 +51,23 @@ class Failure(Exception):
 
 
 @app.command()
+def sample(
+    workers: Workers = 0,
+    config: Config = "demo",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Write the sample world: synthetic rooms in the formats of the real data."""
+    from stages.sample import sample as stage
+
+    settings = load_section(config, "sample", stage.SampleConfig, overrides)
+    paths = Workspace(workspace)
+    stage.run(settings, out=paths.sample, captions=paths.captions, workers=workers or num_cores())
+    typer.echo(f"sample: {paths.sample} and {paths.captions}")
+
+
+@app.command()
 def extract(
     sens: Annotated[
         list[Path] | None, typer.Argument(help="Any .sens files, instead of a ScanNet folder.")
@@ -58,9 +76,7 @@ def extract(
         Path, typer.Option(help="ScanNet's folder: scans/<scene>/<scene>.sens and split lists.")
     ] = Path("data/scannet"),
     split: Annotated[str, typer.Option(help="Split of .sens files named one by one.")] = "train",
-    workers: Annotated[
-        int, typer.Option(min=0, help="Processes; 0 is one for each core.", show_default=True)
-    ] = 0,
+    workers: Workers = 0,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="This job's share, 0/N to N-1/N, of an array of N.")
     ] = "0/1",
@@ -92,7 +108,7 @@ def extract(
         frames=paths.frames,
         points=paths.points,
         shard=part,
-        workers=workers or len(os.sched_getaffinity(0)),
+        workers=workers or num_cores(),
         overwrite=overwrite,
     )
     print_extract_report(report, paths)
@@ -209,6 +225,11 @@ def main() -> NoReturn:
         _say(str(error), debug=debug)
         sys.exit(1)
     sys.exit(0)
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def _say(message: str, *, debug: bool) -> None:

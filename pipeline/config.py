@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 S = TypeVar("S", bound=BaseModel)
 
-SECTIONS = ("extract",)
+SECTIONS = ("sample", "extract")
 
 
 class ConfigError(ValueError):

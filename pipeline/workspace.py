@@ -11,6 +11,16 @@ class Workspace:
     root: Path
 
     @property
+    def sample(self) -> Path:
+        """The sample world: `recordings/` and `scans/`, each laid out as ScanNet's release."""
+        return self.root / "sample"
+
+    @property
+    def captions(self) -> Path:
+        """Pairs of an image and a sentence about it."""
+        return self.root / "captions.parquet"
+
+    @property
     def frames(self) -> Path:
         """Manifests, one Parquet file a scene."""
         return self.root / "frames"

@@ -29,7 +29,6 @@ from cache.points import (
     points_card,
 )
 from stages.precompute.backproject import back_project, depth_limit, draw_pixels, repeat_to
-from stages.precompute.workers import Outcome, run_all
 from stages.progress import Progress
 from stages.settings import Settings
 from stages.sources.scannet_layout import Scene
@@ -42,6 +41,7 @@ from stages.sources.sens import (
     check_color,
     decode_depth,
 )
+from stages.workers import Outcome, run_all
 
 KIND = "extracted scene"
 TOO_FEW = "too_few_valid_pixels"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from stages.precompute.workers import DIED, run_all
+from stages.workers import DIED, run_all
 
 
 def work(job: str, advance: Callable[[int], None]) -> str:
