@@ -58,7 +58,7 @@ def curtain(width: float, height: float, rng: Rng) -> Piece:
     """A pair of folded curtains over an opening of this width, hanging to the lower edge."""
     half, folds = width * rng.uniform(0.22, 0.4), int(rng.integers(3, 6))
     hung = [
-        sheet(half, height, (s * (width - half) / 2, -0.07, 0), folds=folds, depth=0.07)
+        sheet(half, height, (s * (width - half) / 2, -0.19, 0), folds=folds, depth=0.07)
         for s in (-1, 1)
     ]
     return Piece("curtain", (Part("cloth", merged(hung), cloth(rng), "fabric"),))
