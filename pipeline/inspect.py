@@ -9,7 +9,7 @@ from rich.progress import track
 
 from cache.card import CardError, JsonDict
 from cache.frames import KEPT, frames_card, iter_images, read_frames
-from cache.points import SCALE_M, list_scenes, points_card, read_points
+from cache.points import SCALE_M, points_card, read_points
 from pipeline.summaries import counts, gigabytes
 from pipeline.workspace import Workspace
 from stages.precompute.extract import frames_path
@@ -109,14 +109,10 @@ def _payload_problems(sens: SensReader, frame: SensFrame) -> list[str]:
 
 
 def _inspect_workspace(paths: Workspace, verify: bool) -> bool:
-    scenes = set(list_scenes(paths.points))
-    manifests = {path.stem for path in paths.frames.glob("*.parquet")}
+    scenes = {path.name for path in paths.points.iterdir() if path.is_dir()}
+    scenes |= {path.stem for path in paths.frames.glob("*.parquet")}
     _line("workspace", str(paths.root))
-    whole = _inspect_scenes(paths, sorted(scenes | manifests), verify, None)
-    stray = {path.name for path in paths.points.iterdir() if path.is_dir()} - scenes
-    for scene_id in sorted(stray):
-        _line("incomplete", f"{paths.points / scene_id} has no card; run extract again")
-    return whole and not stray
+    return _inspect_scenes(paths, sorted(scenes), verify, None)
 
 
 def _inspect_scenes(paths: Workspace, scenes: list[str], verify: bool, sens: Path | None) -> bool:

@@ -341,7 +341,10 @@ def _complete_card(job: SceneJob) -> Card | None:
         return card
     if job.overwrite:
         return None
-    changes = differences({**card.config, **card.inputs}, {**wanted.config, **wanted.inputs})
+    there, asked = (
+        {**c.config, **c.inputs, "schema_version": c.schema_version} for c in (card, wanted)
+    )
+    changes = differences(there, asked)
     raise CardError(
         f"{scene.scene_id} was extracted before, differently: {'; '.join(changes)}. "
         "Replace it with --overwrite, or choose another --workspace"

@@ -99,11 +99,18 @@ def _read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
                 "the folder Tasks/Benchmark of ScanNet's repository (github.com/ScanNet/ScanNet), "
                 "or name .sens files on the command line"
             )
-        for scene in file.read_text().split():
+        for scene in _read_text(file).split():
             other = split_of.setdefault(_checked_id(scene, str(file)), split)
             if other != split:
                 raise ValueError(f"{file}: {scene} is in the lists of both {other} and {split}")
     return split_of
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: expected text, one scene a line; it is not UTF-8") from None
 
 
 def _split_file(root: Path, split: str) -> Path | None:

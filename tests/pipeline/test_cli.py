@@ -166,11 +166,13 @@ def test_inspect_finds_damage(distill3d: Shell, tmp_path: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:-1] + b"x")
     shutil.copy(root / "frames" / "a.parquet", root / "frames" / "b.parquet")
     (root / "frames" / "c.parquet").unlink()
+    (root / "points.zarr" / "half").mkdir()
     code, out, _ = distill3d("inspect", root, "--verify")
     assert code == 1
     assert "checksum" in out
     assert "are not of the same run" in out
     assert "c.parquet is missing" in out
+    assert "half is missing or incomplete" in out
 
 
 def test_inspect_what_it_does_not_know(distill3d: Shell, tmp_path: Path) -> None:

@@ -57,6 +57,13 @@ def test_without_scannet_one_line_says_all(tmp_path: Path) -> None:
         assert part in message
 
 
+def test_a_list_that_is_no_text_is_named(scannet: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(scannet, tmp_path / "scannet")
+    (root / "scannetv2_val.txt").write_bytes(b"\xff\xfe\x00s")
+    with pytest.raises(ValueError, match=r"scannetv2_val.txt: expected text"):
+        find_scenes(root, ("train", "val"))
+
+
 def test_a_scene_in_two_lists_is_refused(scannet: Path, tmp_path: Path) -> None:
     root = shutil.copytree(scannet, tmp_path / "scannet")
     (root / "scannetv2_val.txt").write_text("scene0000_00\n")
