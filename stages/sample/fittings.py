@@ -5,7 +5,7 @@ A wall piece has its back at y = 0 and stands out towards -y; z = 0 is its lower
 
 import numpy as np
 
-from stages.sample.meshes import box, cylinder, merged, sheet, tub
+from stages.sample.meshes import box, cylinder, merged, rotation, sheet, tub
 from stages.sample.pieces import BLACK, WHITE, Color, Part, Piece, cloth, metal, wood
 
 Rng = np.random.Generator
@@ -171,8 +171,6 @@ def _screen(label: str, width: float, rng: Rng) -> Piece:
 
 def laptop(rng: Rng) -> Piece:
     """An open laptop."""
-    from stages.sample.meshes import rotation
-
     width = rng.uniform(0.30, 0.38)
     lid = box((width, 0.015, width * 0.66)).transformed(rotation("x", -float(rng.uniform(5, 30))))
     return Piece(

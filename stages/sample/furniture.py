@@ -6,7 +6,7 @@ Sizes are typical ones in metres. Part names of chairs, tables and lamps are Sha
 import numpy as np
 
 from stages.sample.meshes import Mesh, box, cylinder, ellipsoid, merged, rotation, tub
-from stages.sample.pieces import BLACK, WHITE, Part, Piece, cloth, metal, wood
+from stages.sample.pieces import BLACK, WHITE, Color, Part, Piece, cloth, metal, wood
 
 Rng = np.random.Generator
 
@@ -156,7 +156,7 @@ def end_table(rng: Rng) -> Piece:
     return _table("end table", board, legs, height, wood(rng))
 
 
-def _table(label: str, board: Mesh, legs: Mesh, height: float, color: tuple) -> Piece:  # type: ignore[type-arg]
+def _table(label: str, board: Mesh, legs: Mesh, height: float, color: Color) -> Piece:
     return Piece(
         label, (Part("top", board, color, "wood"), Part("leg", legs, color, "wood")), top_m=height
     )
@@ -288,11 +288,6 @@ def bookshelf(rng: Rng) -> Piece:
     if books:
         parts.append(Part("books", merged(books), cloth(rng), "books"))
     return Piece("bookshelf", tuple(parts))
-
-
-def counter(rng: Rng) -> Piece:
-    """A stretch of kitchen counter on cabinets; `counter_with` puts a sink into one."""
-    return counter_of_width(rng.uniform(1.2, 2.4), rng)
 
 
 def counter_of_width(width: float, rng: Rng) -> Piece:

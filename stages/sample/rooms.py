@@ -352,7 +352,7 @@ def _add_dining(room: Room, rng: Rng) -> None:
             y = side * (depth / 2 + float(rng.uniform(0.02, 0.25)))
             pose = placed.pose @ _shift((x, y, 0)) @ rotation("z", 0 if side > 0 else 180)
             pose = pose @ rotation("z", float(rng.normal(0, 10)))
-            if room.is_free(Placed(seat, pose).bounds - [[0, 0, 0], [0, 0, 0]], -0.35):
+            if room.is_free(Placed(seat, pose).bounds, -0.35):
                 room.add(seat, pose)
     for builder, chance in ((fittings.vase, 0.4), (fittings.cup, 0.5), (fittings.books, 0.3)):
         if _maybe(rng, chance):
@@ -419,7 +419,7 @@ def _furnish_bathroom(room: Room, rng: Rng) -> None:
         mirror = fittings.mirror(rng)
         back = basin.piece.bounds[1, 1] + GAP_M / 2
         pose = basin.pose @ _shift((0, float(back), 1.15))
-        if room.is_free(Placed(mirror, pose).bounds - [[0, 0, 0], [0, 0, 0]], -0.02):
+        if room.is_free(Placed(mirror, pose).bounds, -0.02):
             room.add(mirror, pose)
     if _maybe(rng, 0.8):
         _hang(room, fittings.towel, rng, low_m=0.8, high_m=1.0)
