@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
+import zarr
 
 from pipeline import cli
+from stages.sources.sens import SensReader
 from tests.conftest import REPOSITORY
 from tests.recordings import write_recording
 from tests.stages.sources.test_rgbd_folder import write_seven_scenes
@@ -115,6 +117,48 @@ def test_wrong_usage_is_exit_2(
 
 def test_unknown_options_are_exit_2(distill3d: Shell) -> None:
     assert distill3d("extract", "--wrokers", 2)[0] == 2
+
+
+def test_strict_minds_a_listed_scene_that_is_missing(
+    distill3d: Shell, scannet: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(scannet, tmp_path / "scannet")
+    shutil.rmtree(root / "scans" / "scene0001_00")
+    words = ("extract", "--scannet", root, "--workspace", tmp_path / "out", "--workers", 1,
+             "--set", "extract.stride_frames=9")  # frames 0, 9, 18: all good  # fmt: skip
+    code, out, _ = distill3d(*words)
+    assert code == 0
+    assert "listed, but no .sens there: 1 (scene0001_00)" in out
+    assert "0 rejected" in out
+    assert distill3d(*words, "--strict")[0] == 1
+
+
+def test_inspect_verify_reads_payloads(distill3d: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "a.sens"
+    write_recording(path, seed=0, num_frames=2)
+    with SensReader(path) as sens:
+        last = list(sens.walk())[-1]
+    data = bytearray(path.read_bytes())
+    data[last.offset + last.color_bytes + 5] ^= 0xFF
+    path.write_bytes(data)
+    assert distill3d("inspect", path)[0] == 0
+    code, out, _ = distill3d("inspect", path, "--verify")
+    assert (code, "1 corrupt_depth" in out) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("depth_mm", "message"), [(0, "behind the camera"), (21_000, "beyond max")]
+)
+def test_inspect_verify_checks_points(
+    distill3d: Shell, tmp_path: Path, depth_mm: int, message: str
+) -> None:
+    path, root = tmp_path / "a.sens", tmp_path / "out"
+    write_recording(path, seed=0, num_frames=1)
+    distill3d("extract", path, "--workspace", root, "--workers", 1)
+    array = zarr.open_array(root / "points.zarr" / "a", mode="r+")
+    array[0, 0, 2] = depth_mm
+    code, out, _ = distill3d("inspect", root, "--verify")
+    assert (code, message in out) == (1, True)
 
 
 def test_a_failed_scene_is_exit_1(distill3d: Shell, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from stages.workers import DIED, run_all
 
 
 def work(job: str, advance: Callable[[int], None]) -> str:
+    if job == "crash at once":
+        os.kill(os.getpid(), signal.SIGKILL)
     advance(1)
     if job == "bad":
         raise ValueError("bad input")
@@ -34,12 +36,13 @@ def test_an_error_fails_its_job_only(workers: int) -> None:
     assert seen[-1] <= 8
 
 
-def test_a_worker_that_dies_fails_its_job_only() -> None:
-    jobs = [*"abcdef", "crash", *"ghij"]
+@pytest.mark.parametrize("crash", ["crash", "crash at once"])
+def test_a_worker_that_dies_fails_its_job_only(crash: str) -> None:
+    jobs = [*"abcdef", crash, *"ghij"]
     outcomes = list(run_all(work, jobs, workers=2, update=lambda _: None))
     assert sorted(o.job for o in outcomes) == sorted(jobs)
     errors = {o.job: o.error for o in outcomes if o.error}
-    assert errors == {"crash": DIED}
+    assert errors == {crash: DIED}
     assert all(o.result == o.job.upper() for o in outcomes if not o.error)
 
 

@@ -119,6 +119,13 @@ def test_repeat_keeps_every_point_first() -> None:
     np.testing.assert_array_equal(repeat_to(points, 4, np.random.default_rng(0)), points)
 
 
+def test_repeats_are_drawn_evenly() -> None:
+    points = np.arange(3000.0).reshape(1000, 3)
+    repeated = repeat_to(points, 1100, np.random.default_rng(0))[1000:, 0] / 3
+    assert len(set(repeated)) == 100
+    assert 400 < repeated.mean() < 600  # not only the first rows of the image
+
+
 def test_color_lookup_by_hand() -> None:
     image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
     intrinsics = np.array([[1.0, 0, 1], [0, 1, 0], [0, 0, 1]])

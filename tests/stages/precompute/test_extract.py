@@ -144,6 +144,85 @@ def test_the_two_halves_carry_the_same_card(extracted: Path) -> None:
         assert str(extracted) not in str(card)
 
 
+def test_a_scene_without_its_manifest_is_not_complete(scannet: Path, tmp_path: Path) -> None:
+    run(scannet, tmp_path)
+    before = tree(tmp_path)
+    (tmp_path / "frames" / "scene0001_00.parquet").unlink()
+    report = run(scannet, tmp_path)
+    assert (report.extracted, report.complete_before) == (1, 3)
+    assert tree(tmp_path) == before
+
+
+def test_points_are_committed_last(
+    scannet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their card says that the scene is complete: a failure before it leaves an incomplete scene."""
+    committed = []
+
+    def fail_at_points(partial: Path, final: Path) -> None:
+        if final.suffix != ".parquet":
+            raise OSError("no space left")
+        committed.append(final.name)
+
+    monkeypatch.setattr(extract, "commit", fail_at_points)
+    report = run(scannet, tmp_path, scenes=find_scenes(scannet, ("val",)).scenes)
+    assert list(report.failed) == ["scene0002_00"]
+    assert committed == ["scene0002_00.parquet"]
+    assert points_card(tmp_path / "points.zarr", "scene0002_00") is None
+
+
+def test_manifest_of_a_recording_whose_cameras_differ(tmp_path: Path) -> None:
+    """`open_small` has other extrinsics for colour and depth, and other times."""
+    path = REPOSITORY / "tests" / "golden" / "sens" / "open_small.sens"
+    config = ExtractConfig(stride_frames=1, points_per_frame=64, min_valid_pixels=1)
+    run(tmp_path, tmp_path, config, scenes=scenes_from_files([path], "val").scenes)
+    rows = read_frames(tmp_path / "frames" / "open_small.parquet").to_pylist()
+    with SensReader(path) as sens:
+        head = sens.header
+        for row, frame in zip(rows, sens.walk(), strict=True):
+            assert row["depth_to_color"] == head.depth_extrinsics.ravel().tolist()
+            assert row["color_intrinsics"] == head.color_intrinsics[:3, :3].ravel().tolist()
+            assert row["depth_intrinsics"] == head.depth_intrinsics[:3, :3].ravel().tolist()
+            assert row["timestamp_color"] == frame.timestamp_color
+            assert row["timestamp_depth"] == frame.timestamp_depth
+        assert head.depth_extrinsics.tolist() != head.color_extrinsics.tolist()
+
+
+def test_depth_shift_is_the_recordings_own(tmp_path: Path) -> None:
+    """5000 units a metre, as TUM's: the same raw depth is five times nearer."""
+    room = make_room(np.random.default_rng(0))
+    frame = make_frame(room, 0, 10, lost=False, empty=False)
+    clouds = []
+    for name, shift in (("a", 1000.0), ("b", 5000.0)):
+        path = tmp_path / f"{name}.sens"
+        with write_sens(path, header(depth_shift=shift)) as writer:
+            writer.append(frame)
+        config = ExtractConfig(points_per_frame=64, max_depth_m=0.3 if shift == 5000 else 1.5)
+        config = config.model_copy(update={"min_valid_pixels": 1})
+        scenes = scenes_from_files([path], "train").scenes
+        run(tmp_path, tmp_path / name, config, scenes=scenes)
+        (row,) = read_frames(tmp_path / name / "frames" / f"{name}.parquet").to_pylist()
+        clouds.append((row["num_valid_depth"], read_points(tmp_path / name / "points.zarr", name)))
+    (first_valid, first), (second_valid, second) = clouds
+    assert first_valid == second_valid > 0  # the limit is in metres
+    assert second[..., 2].max() <= 300 < first[..., 2].max()
+
+
+def test_exactly_enough_pixels_are_enough(tmp_path: Path) -> None:
+    width, height = DEPTH_SIZE
+    color = encode_color(np.zeros((COLOR_SIZE[1], COLOR_SIZE[0], 3), np.uint8))
+    path = tmp_path / "a.sens"
+    with write_sens(path, header()) as writer:
+        for count in (99, 100):
+            depth = np.zeros((height, width), np.uint16)
+            depth.flat[:count] = 1000
+            writer.append(RgbdFrame(color, depth, np.eye(4), 0, 0))
+    config = ExtractConfig(stride_frames=1, points_per_frame=8, min_valid_pixels=100)
+    run(tmp_path, tmp_path, config, scenes=scenes_from_files([path], "train").scenes)
+    rows = read_frames(tmp_path / "frames" / "a.parquet").to_pylist()
+    assert [row["status"] for row in rows] == [extract.TOO_FEW, KEPT]
+
+
 def test_rerunning_opens_nothing(
     scannet: Path, extracted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

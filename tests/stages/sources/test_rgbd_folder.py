@@ -16,6 +16,7 @@ SIZE = (24, 32)
 POSES = [np.eye(4), np.array([[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1.0]]), None]
 DEPTHS = [np.random.default_rng(n).integers(1, 65_535, SIZE).astype(np.uint16) for n in range(3)]
 COLORS = [encode_color(np.full((*SIZE, 3), 50 * n, np.uint8)) for n in range(3)]
+EXTRINSICS = np.array([[1.0, 0, 0, 0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
 INTRINSICS = np.array([[30.0, 0, 15], [0, 31, 12], [0, 0, 1]])
 
 
@@ -36,6 +37,7 @@ def write_scannet_export(folder: Path) -> None:
     matrix[:3, :3] = INTRINSICS
     for name in ("intrinsic_depth", "intrinsic_color"):
         np.savetxt(folder / "intrinsic" / f"{name}.txt", matrix)
+    np.savetxt(folder / "intrinsic" / "extrinsic_depth.txt", EXTRINSICS)
     for n, number in enumerate((2, 9, 10)):  # ordered as numbers, not as words
         (folder / "color" / f"{number}.jpg").write_bytes(COLORS[n])
         cv2.imwrite(str(folder / "depth" / f"{number}.png"), DEPTHS[n])
@@ -79,6 +81,8 @@ def test_every_layout_gives_the_same_frames(tmp_path: Path, write) -> None:
     assert found.incomplete == (write is write_tum)
     with SensReader(out) as sens:
         assert sens.header.depth_shift == (5000 if write is write_tum else 1000)
+        expected = EXTRINSICS if write is write_scannet_export else np.eye(4)
+        np.testing.assert_allclose(sens.header.depth_extrinsics, expected)
         for n, frame in enumerate(sens.walk()):
             color, depth = sens.payload(frame)
             assert color == COLORS[n]

@@ -216,10 +216,11 @@ def test_an_absurd_payload_size_ends_the_walk() -> None:
         b"",
         b"not zlib",
         zlib.compress(bytes(DEPTH_SIZE[0] * DEPTH_SIZE[1] * 2))[:-6],
+        zlib.compress(bytes(DEPTH_SIZE[0] * DEPTH_SIZE[1] * 2))[:-4],
         zlib.compress(bytes(10)),
         zlib.compress(bytes(DEPTH_SIZE[0] * DEPTH_SIZE[1] * 2 + 1)),
     ],
-    ids=["empty", "not zlib", "cut off", "too short", "too long"],
+    ids=["empty", "not zlib", "cut off", "no checksum", "too short", "too long"],
 )
 def test_corrupt_depth_is_one_rejected_frame(raw: bytes) -> None:
     with pytest.raises(SensFrameError) as caught:
