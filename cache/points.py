@@ -107,6 +107,8 @@ def points_card(store: Path, scene_id: str) -> Card | None:
         return None
     except ValueError as error:
         raise CardError(f"{path}: not Zarr metadata: {error}; delete {path.parent}") from None
+    if not isinstance(metadata, dict):
+        raise CardError(f"{path}: not Zarr metadata; delete {path.parent}")
     raw = metadata.get("attributes", {}).get(_CARD_KEY)
     return Card.from_dict(raw, where=str(path.parent)) if raw is not None else None
 

@@ -101,6 +101,8 @@ def extract(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     print_scene_list(found, official=not sens)
+    if not found.scenes:
+        raise ConfigError(f"none of the scenes in the split lists has a .sens below {scannet}")
     paths = Workspace(workspace)
     report = stage.run(
         settings,

@@ -71,9 +71,12 @@ def _read_with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     _check_sections(values, str(path))
     if base is None:
         return values
-    base_path = path.parent / base
+    base_path = path.parent / str(base)
     if not base_path.is_file():
-        raise ConfigError(f"{path}: its base {base_path} does not exist")
+        try:
+            base_path = _find(str(base))  # a shipped one
+        except ConfigError:
+            raise ConfigError(f"{path}: its base {base_path} does not exist") from None
     return _merge(_read_with_base(base_path, (*seen, path.resolve())), values)
 
 

@@ -124,6 +124,8 @@ def _inspect_scenes(paths: Workspace, scenes: list[str], verify: bool, sens: Pat
         except (CardError, SensError, ValueError, OSError) as error:
             problems.append(f"{scene_id}: {error}")
             continue
+        if card["details"]["damage"]:
+            problems.append(f"{scene_id}: its .sens was not whole: {card['details']['damage']}")
         statuses.update(card["counts"]["statuses"])
         splits[card["inputs"]["split"]] += 1
         configs[str(card["config"])] = card["config"]

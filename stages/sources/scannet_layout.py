@@ -108,7 +108,7 @@ def _read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
 
 def _read_text(file: Path) -> str:
     try:
-        return file.read_text()
+        return file.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{file}: expected text, one scene a line; it is not UTF-8") from None
 

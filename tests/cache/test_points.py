@@ -82,9 +82,10 @@ def test_an_array_of_another_shape_is_refused(tmp_path: Path) -> None:
 
 def test_broken_metadata_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "zarr.json").write_text("{")
-    with pytest.raises(CardError, match="not Zarr metadata"):
-        points_card(tmp_path, "a")
+    for text in ("{", "[]"):
+        (tmp_path / "a" / "zarr.json").write_text(text)
+        with pytest.raises(CardError, match="not Zarr metadata"):
+            points_card(tmp_path, "a")
 
 
 def test_millimetres_round_and_never_wrap() -> None:

@@ -191,6 +191,28 @@ def test_inspect_a_recording(distill3d: Shell, tmp_path: Path) -> None:
     assert "not whole" in one_line(err)
 
 
+def test_a_truncated_recording_stays_named(distill3d: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "a.sens"
+    write_recording(path, seed=0, num_frames=3)
+    path.write_bytes(path.read_bytes()[:-2_000])
+    words = ("extract", path, "--workspace", tmp_path / "out", "--workers", 1)
+    code, out, _ = distill3d(*words)
+    assert (code, "not whole: a: frame 2 of 3" in out) == (0, True)
+    assert distill3d(*words, "--strict")[0] == 1
+    code, out, _ = distill3d("inspect", tmp_path / "out")
+    assert (code, "its .sens was not whole" in out) == (1, True)
+
+
+def test_lists_that_match_nothing_are_refused(
+    distill3d: Shell, scannet: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(scannet, tmp_path / "scannet")
+    for split in ("train", "val"):
+        (root / f"scannetv2_{split}.txt").write_text("scene0700_00\n" if split == "val" else "")
+    code, _, err = distill3d("extract", "--scannet", root, "--workspace", tmp_path / "out")
+    assert (code, "none of the scenes" in one_line(err)) == (2, True)
+
+
 def test_inspect_finds_damage(distill3d: Shell, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         write_recording(tmp_path / f"{name}.sens", seed=1, num_frames=2)

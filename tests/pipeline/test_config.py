@@ -33,6 +33,12 @@ def test_overrides_and_base(tmp_path: Path) -> None:
     assert config.splits == ("test",)
 
 
+def test_a_base_may_be_a_shipped_one(tmp_path: Path) -> None:
+    child = tmp_path / "mine.yaml"
+    child.write_text("base: paper.yaml\nextract: {seed: 4}\n")
+    assert load_section(str(child), "extract", ExtractConfig) == ExtractConfig(seed=4)
+
+
 def test_configurations_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         ExtractConfig().seed = 1  # type: ignore[misc]
@@ -50,6 +56,7 @@ def test_configurations_are_frozen() -> None:
         ("extract: [", "not YAML"),
         ("- 1", "expected sections"),
         ("base: nowhere.yaml", "nowhere.yaml does not exist"),
+        ("base: 5", "5 does not exist"),
         ("base: bad.yaml", "round in a circle"),
     ],
 )  # fmt: skip
