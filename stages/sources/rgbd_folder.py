@@ -149,7 +149,7 @@ def _tum(folder: Path) -> RgbdFolder:
     truth = folder / "groundtruth.txt"
     poses = _read_times(truth) if truth.is_file() else []
     frames = []
-    for seconds, (name,) in depths:
+    for seconds, (name, *_) in depths:
         color = _nearest(colors, seconds)
         pose = _nearest(poses, seconds)
         if color is not None:
@@ -227,6 +227,8 @@ def _read_times(path: Path) -> list[tuple[float, list[str]]]:
     for number, line in enumerate(path.read_text().splitlines(), start=1):
         words = line.partition("#")[0].split()
         if words:
+            if len(words) < 2:
+                raise ValueError(f"{path}:{number}: expected a time and what belongs to it")
             try:
                 rows.append((float(words[0]), words[1:]))
             except ValueError:
@@ -246,6 +248,8 @@ def _pose_from_quaternion(words: Sequence[str], path: Path) -> Matrix:
     except ValueError:
         raise ValueError(f"{path}: expected `time tx ty tz qx qy qz qw`, found {words}") from None
     norm = (x * x + y * y + z * z + w * w) ** 0.5
+    if norm == 0:
+        return LOST_POSE
     x, y, z, w = (value / norm for value in (x, y, z, w))
     pose = np.eye(4, dtype=np.float32)
     pose[:3] = (

@@ -7,6 +7,9 @@ from tests.benchmarks import extract
 BENCHMARKS = {"extract": extract.main}
 
 if __name__ == "__main__":
+    unknown = set(sys.argv[1:]) - set(BENCHMARKS)
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     for name in sys.argv[1:] or list(BENCHMARKS):
         print(f"== {name}")
         BENCHMARKS[name]()

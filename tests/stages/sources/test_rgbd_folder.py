@@ -91,6 +91,15 @@ def test_every_layout_gives_the_same_frames(tmp_path: Path, write) -> None:
             np.testing.assert_allclose(frame.camera_to_world, pose, atol=1e-6)
 
 
+def test_odd_lines_of_tum_files(tmp_path: Path) -> None:
+    write_tum(tmp_path / "in")
+    (tmp_path / "in" / "groundtruth.txt").write_text("10.0 1 2 3 0 0 0 0\n")
+    assert all((frame.pose == LOST_POSE).all() for frame in find_frames(tmp_path / "in").frames)
+    (tmp_path / "in" / "rgb.txt").write_text("10.0 rgb/0.jpg\n10.5\n")
+    with pytest.raises(ValueError, match=r"rgb.txt:2: expected a time and"):
+        find_frames(tmp_path / "in")
+
+
 def test_frames_without_a_partner_are_counted(tmp_path: Path) -> None:
     write_seven_scenes(tmp_path / "in")
     (tmp_path / "in" / "frame-000001.color.jpg").unlink()
