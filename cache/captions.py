@@ -1,16 +1,19 @@
 """`captions.parquet`: pairs of an image and a sentence about it, several sentences an image."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cache.card import Card
+from cache.card import Card, CardError
 
 SCHEMA_VERSION = 1
+_CARD_KEY = b"distill3d"
 ROWS_PER_GROUP = 256
 _FEATURES = {
     "image": {"_type": "Image"},
@@ -71,4 +74,45 @@ def write_captions(path: Path, images: Iterable[CaptionedImage], card: Card) -> 
                 rows = []
         if rows:
             writer.write_table(pa.Table.from_pylist(rows, SCHEMA))
-        writer.add_key_value_metadata({b"distill3d": json.dumps(card.to_dict())})
+        writer.add_key_value_metadata({_CARD_KEY: json.dumps(card.to_dict())})
+
+
+def read_captions(path: Path, split: str | None = None) -> Iterator[CaptionedImage]:
+    """Yield the images of one split, or of all, each with all its sentences, in the file's order.
+
+    Rows of one image stand one after another. One row group is in memory at a time. Raises
+    CardError if the file is cut off, damaged, or has other columns.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            if not set(SCHEMA.names) <= set(file.schema_arrow.names):
+                raise CardError(f"{path}: expected the columns {', '.join(SCHEMA.names)}")
+            rows = _rows(file, split)
+            for (scene_id, frame_index, of), group in groupby(rows, key=_image_key):
+                items = list(group)
+                captions = tuple(item["caption"] for item in items)
+                yield CaptionedImage(
+                    items[0]["image"]["bytes"], captions, scene_id, frame_index, of
+                )
+    except (pa.ArrowException, OSError) as error:
+        raise CardError(f"{path}: cannot be read: {error}") from None
+
+
+def captions_card(path: Path) -> Card | None:
+    """Return the card, None for a file that others made. Raises CardError if it is not whole."""
+    try:
+        raw = (pq.read_metadata(path).metadata or {}).get(_CARD_KEY)
+    except (pa.ArrowException, OSError) as error:
+        raise CardError(f"{path}: cannot be read: {error}") from None
+    return Card.from_dict(json.loads(raw), where=str(path)) if raw else None
+
+
+def _image_key(row: dict[str, Any]) -> tuple[str, int, str]:
+    return row["scene_id"], row["frame_index"], row["split"]
+
+
+def _rows(file: pq.ParquetFile, split: str | None) -> Iterator[dict[str, Any]]:
+    for batch in file.iter_batches(ROWS_PER_GROUP, columns=SCHEMA.names):
+        for row in batch.to_pylist():
+            if split is None or row["split"] == split:
+                yield row

@@ -16,6 +16,10 @@ class CardError(ValueError):
     """An artifact that is not what its card says, or not what was asked for."""
 
 
+class OtherConfigurationError(CardError):
+    """An artifact is there already, made from another configuration or input."""
+
+
 @dataclass(frozen=True)
 class Card:
     """Identity (`kind`, `schema_version`, `config`, `inputs`) and record (`counts`, `details`).

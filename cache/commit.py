@@ -1,11 +1,15 @@
 """Writing so that nothing half-written is ever seen: beside and renamed, one writer a scene."""
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from io import TextIOWrapper
 from pathlib import Path
+
+from cache.card import JsonDict, OtherConfigurationError, differences
 
 
 class LockedError(OSError):
@@ -81,3 +85,36 @@ def lock(path: Path, *, wait: bool) -> Iterator[None]:
         except BlockingIOError:
             raise LockedError(f"{path}: another process holds this lock") from None
         yield
+
+
+def claim(path: Path, config: JsonDict) -> AbstractContextManager[object]:
+    """Say that a run with `config` is writing, until the returned context ends.
+
+    Several runs may hold a claim at once if their configurations are equal; otherwise it raises
+    OtherConfigurationError. Call it under a lock, so that two runs do not claim at the same moment.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a+")  # noqa: SIM115  (the caller's context closes it)
+    try:
+        _take_claim(file, config)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _take_claim(file: TextIOWrapper, config: JsonDict) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        if changes := differences(json.load(file), config):
+            raise OtherConfigurationError(
+                f"{file.name}: another run is writing here now, with another configuration: "
+                f"{'; '.join(changes)}. Wait for it, or use another --workspace"
+            ) from None
+    else:  # nobody else is writing
+        file.truncate(0)
+        json.dump(config, file)
+        file.flush()
+    fcntl.flock(file, fcntl.LOCK_SH)

@@ -6,6 +6,7 @@ Readable by pandas, DuckDB and Hugging Face `datasets` (which shows the images) 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,7 @@ SCHEMA_VERSION = 1
 KEPT = "kept"
 ROWS_PER_GROUP = 32
 _CARD_KEY = b"distill3d"
+_REMEDY = "; delete it and run extract again"
 
 _FIELDS: list[tuple[str, pa.DataType]] = [
     ("scene_id", pa.string()),
@@ -104,15 +106,20 @@ class FramesWriter:
             self._rows = []
 
 
+def frames_path(frames: Path, scene_id: str) -> Path:
+    """Where one scene's manifest lies."""
+    return frames / f"{scene_id}.parquet"
+
+
 def read_frames(path: Path, columns: Sequence[str] = MANIFEST_COLUMNS) -> pa.Table:
     """Read columns of one scene's manifest, checksums verified. Raises CardError."""
-    with _open(path) as file:
+    with _open(path) as file, _explained(path):
         return file.read(list(columns))
 
 
 def iter_images(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield (row, encoded image) of the kept frames in order, one row group in memory at a time."""
-    with _open(path) as file:
+    with _open(path) as file, _explained(path):
         for batch in file.iter_batches(ROWS_PER_GROUP, columns=["row", "image"]):
             for item in batch.to_pylist():
                 if item["row"] is not None:
@@ -132,5 +139,15 @@ def frames_card(path: Path) -> Card:
 def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise CardError(f"{path} is missing; run extract again") from None
     except pa.ArrowInvalid as error:
-        raise CardError(f"{path}: not a whole Parquet file: {error}") from None
+        raise CardError(f"{path}: not a whole Parquet file: {error}{_REMEDY}") from None
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:  # a checksum that does not fit, a page cut off
+        raise CardError(f"{path}: damaged: {error}{_REMEDY}") from None

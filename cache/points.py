@@ -21,6 +21,7 @@ FRAMES_PER_CHUNK = 16
 SCALE_M = 1e-3
 # What int16 millimetres can hold, with room for rounding.
 MAX_COORDINATE_M = 32.7
+MAX_POINTS_PER_FRAME = 1_000_000  # a chunk of 16 such frames is 96 MB
 _CARD_KEY, _METADATA = "card", "zarr.json"
 
 
@@ -113,11 +114,30 @@ def points_card(store: Path, scene_id: str) -> Card | None:
     return Card.from_dict(raw, where=str(path.parent)) if raw is not None else None
 
 
+def missing_chunks(store: Path, scene_id: str) -> int:
+    """Return how many of a complete scene's chunk files are not there: Zarr would read zeros."""
+    shape = json.loads((store / scene_id / _METADATA).read_bytes())["shape"]
+    files = (
+        store / scene_id / "c" / str(i) / "0" / "0" for i in range(-(-shape[0] // FRAMES_PER_CHUNK))
+    )
+    return sum(not file.is_file() for file in files)
+
+
 def read_points(store: Path, scene_id: str) -> NDArray[np.int16]:
-    """Return one scene's points, (F, P, 3) int16 millimetres; checksums are verified."""
-    array = zarr.open_array(store / scene_id, mode="r")
+    """Return one scene's points, (F, P, 3) int16 millimetres; checksums are verified.
+
+    Raises CardError if they are not there, not whole, or damaged.
+    """
+    path = store / scene_id
+    remedy = f"; delete {path} and run extract again"
+    if points_card(store, scene_id) is None:
+        raise CardError(f"{path} is missing or incomplete; run extract again")
+    array = zarr.open_array(path, mode="r")
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.int16:
-        raise CardError(
-            f"{store / scene_id}: expected (F, P, 3) int16, found {array.shape} {array.dtype}"
-        )
-    return cast("NDArray[np.int16]", np.asarray(array[:]))
+        raise CardError(f"{path}: expected (F, P, 3) int16, found {array.shape} {array.dtype}")
+    if missing := missing_chunks(store, scene_id):
+        raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
+    try:
+        return cast("NDArray[np.int16]", np.asarray(array[:]))
+    except (ValueError, RuntimeError) as error:
+        raise CardError(f"{path}: damaged: {error}{remedy}") from None

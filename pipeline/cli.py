@@ -7,12 +7,13 @@ needs no package of the other.
 import os
 import sys
 import traceback
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from cache.card import CardError
+from cache.card import OtherConfigurationError
 from pipeline.config import ConfigError, load_section
 from pipeline.workspace import Workspace
 
@@ -23,7 +24,6 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="3D point cloud pre-training with knowledge distillation from 2D images.",
 )
 
 Config = Annotated[
@@ -50,6 +50,24 @@ class Failure(Exception):
     """The run ended, and part of it failed: exit 1 with this line."""
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"distill3d {metadata.version('distill3d')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
+    """3D point cloud pre-training with knowledge distillation from 2D images."""
+
+
 @app.command()
 def sample(
     workers: Workers = 0,
@@ -62,7 +80,7 @@ def sample(
     from stages.sample import sample as stage
 
     settings = load_section(config, "sample", stage.SampleConfig, overrides)
-    paths = Workspace(workspace)
+    paths = _workspace(workspace)
     stage.run(settings, out=paths.sample, captions=paths.captions, workers=workers or num_cores())
     typer.echo(f"sample: {paths.sample} and {paths.captions}")
 
@@ -70,12 +88,16 @@ def sample(
 @app.command()
 def extract(
     sens: Annotated[
-        list[Path] | None, typer.Argument(help="Any .sens files, instead of a ScanNet folder.")
+        list[Path] | None,
+        typer.Argument(help="Any .sens files or folders of them, instead of a ScanNet folder."),
     ] = None,
     scannet: Annotated[
         Path, typer.Option(help="ScanNet's folder: scans/<scene>/<scene>.sens and split lists.")
     ] = Path("data/scannet"),
-    split: Annotated[str, typer.Option(help="Split of .sens files named one by one.")] = "train",
+    split: Annotated[
+        str | None,
+        typer.Option(help="Split of .sens files named one by one; train if not given."),
+    ] = None,
     workers: Workers = 0,
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="This job's share, 0/N to N-1/N, of an array of N.")
@@ -88,22 +110,34 @@ def extract(
     debug: Debug = False,
 ) -> None:
     """Turn every 25th RGB-D frame of each .sens into points and a manifest."""
-    from pipeline.summaries import print_extract_report, print_scene_list
+    from pipeline.summaries import counted, print_extract_report, print_scene_list
     from stages.precompute import extract as stage
+    from stages.precompute.extract_scene import ExtractConfig
     from stages.sources.scannet_layout import SPLITS, find_scenes, scenes_from_files
 
-    settings = load_section(config, "extract", stage.ExtractConfig, overrides)
-    if split not in SPLITS:
+    settings = load_section(config, "extract", ExtractConfig, overrides)
+    if split and split not in SPLITS:
         raise ConfigError(f"--split {split}: expected one of {', '.join(SPLITS)}")
+    if split and not sens:
+        raise ConfigError(
+            f"--split {split} is for .sens files named one by one; of a ScanNet folder choose with "
+            f'--set "extract.splits=[{split}]"'
+        )
     part = _parse_shard(shard)
+    paths = _workspace(workspace)
     try:
-        found = scenes_from_files(sens, split) if sens else find_scenes(scannet, settings.splits)
+        if sens:
+            found = scenes_from_files(sens, split or "train")
+        else:
+            found = find_scenes(scannet.expanduser(), settings.splits)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     print_scene_list(found, official=not sens)
     if not found.scenes:
         raise ConfigError(f"none of the scenes in the split lists has a .sens below {scannet}")
-    paths = Workspace(workspace)
+    num_mine = len(stage.share(found.scenes, part))
+    if part[1] > 1:
+        typer.echo(f"  of them, {num_mine} in share {part[0]} of {part[1]}")
     report = stage.run(
         settings,
         scenes=found.scenes,
@@ -117,7 +151,7 @@ def extract(
     if debug:
         typer.echo("".join(report.traces), err=True)
     if report.failed:
-        raise Failure(f"{len(report.failed)} of {len(found.scenes)} scenes failed, see above")
+        raise Failure(f"{len(report.failed)} of {counted(num_mine, 'scene')} failed, see above")
     if strict and (report.skipped_anything or found.missing):
         raise Failure("something was left out, see above (--strict)")
 
@@ -134,7 +168,8 @@ def pack_sens(
         typer.Option(metavar="FX,FY,CX,CY", help="Default: the folder's, else the depth camera's."),
     ] = None,
     depth_shift: Annotated[
-        float | None, typer.Option(min=1, help="Depth units per metre; TUM 5000, others 1000.")
+        float | None,
+        typer.Option(min=1, max=65_535, help="Depth units per metre; TUM 5000, others 1000."),
     ] = None,
     frames: Annotated[
         str, typer.Option(metavar="FROM:TO", help="Only these, counted from 0, TO left out.")
@@ -146,11 +181,16 @@ def pack_sens(
     from dataclasses import replace
 
     from stages.sources import rgbd_folder
+    from stages.sources.scannet_layout import checked_scene_id
 
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} exists; replace it with --overwrite, or choose another --out")
     if out.suffix != ".sens":
         raise ConfigError(f"--out {out}: the name must end in .sens")
+    try:
+        checked_scene_id(out.stem, f"--out {out}")
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     found = rgbd_folder.find_frames(folder)
     found = replace(found, frames=found.frames[_parse_range(frames)])
     if not found.frames:
@@ -175,7 +215,7 @@ def pack_sens(
 
 @app.command()
 def inspect(
-    path: Annotated[Path, typer.Argument(help="A .sens, a workspace, a manifest, points.zarr.")],
+    path: Annotated[Path, typer.Argument(help="A .sens, a workspace, or anything in one.")],
     verify: Annotated[
         bool, typer.Option("--verify", help="Read everything: payloads, checksums, agreement.")
     ] = False,
@@ -186,8 +226,13 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Say what an artifact or a .sens is, and whether it is whole."""
-    from pipeline.inspect import inspect_path
+    from pipeline.inspect.artifact import inspect_path
 
+    if sens and not verify:
+        raise ConfigError("--sens compares frame headers, which is part of --verify; give both")
+    if not path.is_file() and not path.is_dir():
+        there = "is neither a file nor a folder" if path.exists() else "nothing there"
+        raise ConfigError(f"{path}: {there}")
     if not inspect_path(path, verify=verify, sens=sens):
         raise Failure(f"{path}: not whole, see above")
 
@@ -204,7 +249,7 @@ def contact_sheet(
     """Draw extracted frames: the image, and its coloured points from two sides."""
     from stages.report import contact_sheet as stage
 
-    paths = Workspace(workspace)
+    paths = _workspace(workspace)
     for scene_id in scenes or stage.example_scenes(paths.frames, paths.points):
         out = paths.figures / f"frames_{scene_id}.png"
         stage.run(scene_id, frames=paths.frames, points=paths.points, out=out, num_rows=num_frames)
@@ -220,7 +265,7 @@ def main() -> NoReturn:
         if end.code == INTERRUPTED:
             _say("stopped; the same command goes on from here", debug=False)
         raise
-    except (ConfigError, CardError) as error:
+    except (ConfigError, OtherConfigurationError) as error:
         _say(str(error), debug=debug)
         sys.exit(2)
     except (Failure, ValueError, OSError, ImportError) as error:
@@ -232,6 +277,13 @@ def main() -> NoReturn:
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def _workspace(root: Path) -> Workspace:
+    root = root.expanduser()
+    if root.exists() and not root.is_dir():
+        raise ConfigError(f"--workspace {root}: it is a file; name a folder, it may be a new one")
+    return Workspace(root)
 
 
 def _say(message: str, *, debug: bool) -> None:
@@ -260,10 +312,9 @@ def _parse_intrinsics(text: str) -> "Matrix":
 
     try:
         fx, fy, cx, cy = (float(word) for word in text.split(","))
+        return intrinsic_matrix(fx, fy, cx, cy)
     except ValueError:
         raise ConfigError(
-            f"{text}: expected FX,FY,CX,CY in pixels, such as 585,585,320,240"
+            f"{text}: expected FX,FY,CX,CY in pixels, focal lengths positive, such as "
+            "585,585,320,240"
         ) from None
-    if min(fx, fy) <= 0:
-        raise ConfigError(f"{text}: focal lengths must be positive")
-    return intrinsic_matrix(fx, fy, cx, cy)

@@ -5,7 +5,7 @@ section, so a command can run where another stage's packages are not installed.
 """
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from types import UnionType
@@ -23,6 +23,17 @@ class ConfigError(ValueError):
     """A configuration that cannot be used. The message says which key, where, and what to do."""
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML's safe loader, which would let the last of two equal keys win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.YAMLError(f"line {node.start_mark.line + 1}: {key!r} stands there twice")
+        return super().construct_mapping(node, deep)
+
+
 def load_section(config: str, section: str, schema: type[S], overrides: Sequence[str] = ()) -> S:
     """Read one stage's section of a configuration into its schema.
 
@@ -31,12 +42,14 @@ def load_section(config: str, section: str, schema: type[S], overrides: Sequence
     """
     assert section in SECTIONS
     values = _read_with_base(_find(config), seen=())
+    source = {}  # of a value: the file, unless --set gave it
     for text in overrides:
-        _assign(values, text)
+        source[_assign(values, text)] = f"--set {text}"
     try:
         return schema.model_validate(values.get(section) or {})
     except ValidationError as error:
-        raise ConfigError("\n".join(_explain(error, section, schema, config))) from None
+        lines = _explain(error, section, schema, lambda key: source.get(key, config))
+        raise ConfigError("; ".join(lines)) from None
 
 
 def shipped_configs() -> list[str]:
@@ -62,7 +75,9 @@ def _read_with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `base` goes round in a circle")
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = yaml.load(path.read_text(), _UniqueKeys) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
@@ -94,15 +109,15 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _assign(values: dict[str, Any], text: str) -> None:
-    """Apply one `section.key=value` in place."""
+def _assign(values: dict[str, Any], text: str) -> str:
+    """Apply one `section.key=value` in place, and return its `section.key`."""
     path, equals, raw = text.partition("=")
     *parents, key = path.strip().split(".")
     if not equals or not parents:
         raise ConfigError(f"--set {text}: expected section.key=value, such as extract.seed=1")
     _check_sections(parents[:1], f"--set {text}")
     try:
-        value = yaml.safe_load(raw)
+        value = yaml.load(raw, _UniqueKeys)
     except yaml.YAMLError:
         raise ConfigError(f"--set {text}: {raw!r} is not a YAML value") from None
     target = values
@@ -111,18 +126,24 @@ def _assign(values: dict[str, Any], text: str) -> None:
             target[parent] = {}
         target = target[parent]
     target[key] = value
+    return path.strip()
 
 
 def _explain(
-    error: ValidationError, section: str, schema: type[BaseModel], config: str
+    error: ValidationError,
+    section: str,
+    schema: type[BaseModel],
+    source: Callable[[str], str],
 ) -> Iterable[str]:
     for item in error.errors():
+        parents = ".".join([section, *map(str, item["loc"][:-1])])
         where = ".".join([section, *map(str, item["loc"])])
         if item["type"] == "extra_forbidden":
-            known = _fields_at(schema, item["loc"][:-1])
-            yield f"{config}: unknown key {where}{_closest(str(item['loc'][-1]), known)}"
+            known = [f"{parents}.{name}" for name in _fields_at(schema, item["loc"][:-1])]
+            yield f"{source(where)}: unknown key {where}{_closest(where, known)}"
         else:
-            yield f"{config}: {where} = {item['input']!r}: {item['msg']}"
+            message = item["msg"].removeprefix("Value error, ")
+            yield f"{source(where)}: {where} = {item['input']!r}: {message}"
 
 
 def _fields_at(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:

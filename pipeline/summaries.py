@@ -15,7 +15,7 @@ MAX_NAMES = 5
 def print_scene_list(found: SceneList, *, official: bool) -> None:
     """Say how many scenes there are, and where they differ from ScanNet's own lists."""
     size = sum(scene.size_bytes for scene in found.scenes)
-    typer.echo(f"{len(found.scenes)} scenes, {gigabytes(size)} of .sens")
+    typer.echo(f"{counted(len(found.scenes), 'scene')}, {gigabytes(size)} of .sens")
     for split, count in found.listed.items() if official else ():
         if count != PUBLISHED_COUNTS[split]:
             typer.echo(
@@ -31,7 +31,7 @@ def print_extract_report(report: ExtractReport, paths: Workspace) -> None:
     """Say what was kept, rejected by reason, failed and why."""
     rejected = {reason: n for reason, n in sorted(report.statuses.items()) if reason != KEPT}
     typer.echo(
-        f"extract: {report.extracted} scenes extracted, {report.complete_before} complete before, "
+        f"extract: {counted(report.extracted, 'scene')} extracted, {report.complete_before} complete before, "
         f"{len(report.failed)} failed"
     )
     typer.echo(
@@ -43,6 +43,11 @@ def print_extract_report(report: ExtractReport, paths: Workspace) -> None:
     for scene_id, error in sorted(report.failed.items()):
         typer.echo(f"  failed: {scene_id}: {error}")
     typer.echo(f"  in {paths.frames} and {paths.points}")
+
+
+def counted(count: int, noun: str) -> str:
+    """Write `1 scene` or `3 scenes`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def names(items: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from rich.progress import (
 from rich.progress import Progress as Bar
 
 PLAIN_INTERVAL_S = 10.0
+WARM_UP_S = 1.0
 
 
 class Progress:
@@ -22,8 +23,8 @@ class Progress:
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self._label, self._total, self._unit = label, total, unit
-        self._done, self._start = 0, time.monotonic()
-        self._last_line = self._start
+        self._last_line = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when something was done first, and how much
         self._bar: Bar | None = None
         if sys.stderr.isatty():
             columns = (
@@ -52,17 +53,21 @@ class Progress:
 
     def update(self, done: int) -> None:
         """Set how many are done."""
-        self._done = done
         now = time.monotonic()
-        rate = done / max(now - self._start, 1e-9)
+        if self._first is None and done:
+            self._first = now, done
+        # Starting processes is not work: the rate counts from the first thing done.
+        since, before = self._first or (now, done)
+        rate = (done - before) / (now - since) if now - since > WARM_UP_S else 0.0
         if self._bar:
-            self._bar.update(self._task, completed=done, rate=f"{rate:.0f} {self._unit}/s")
+            speed = f"{rate:.3g} {self._unit}/s" if rate else ""
+            self._bar.update(self._task, completed=done, rate=speed)
         elif now - self._last_line >= PLAIN_INTERVAL_S and rate:
             self._last_line = now
             left = (self._total - done) / rate
             self.note(
                 f"{self._label}: {done}/{self._total} {self._unit}, "
-                f"{rate:.0f} {self._unit}/s, {duration(left)} left"
+                f"{rate:.3g} {self._unit}/s, {duration(left)} left"
             )
 
     def note(self, text: str) -> None:

@@ -6,6 +6,7 @@ Processes are spawned, never forked: a forked copy of an open Zarr store deadloc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -107,6 +108,7 @@ def _interrupt_after() -> Iterator[None]:
         if interrupted:
             raise KeyboardInterrupt
         interrupted = True
+        _say_that_it_waits()
 
     before = signal.signal(signal.SIGINT, remember)
     try:
@@ -146,8 +148,26 @@ def _run_pool(
                 except BrokenProcessPool:
                     if _was_started(progress, index):
                         yield index, None
+    except KeyboardInterrupt:
+        _say_that_it_waits()
+        raise
     finally:
+        _shut_down(executor)
+
+
+def _say_that_it_waits() -> None:
+    text = "what is running is finished first; press Ctrl-C again to stop now"
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _shut_down(executor: ProcessPoolExecutor) -> None:
+    """Let the running jobs end, start no more; Ctrl-C meanwhile kills them."""
+    try:
         executor.shutdown(wait=True, cancel_futures=True)
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.kill()
+        raise
 
 
 def _was_started(progress: Any, index: int) -> bool:

@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.frames import KEPT, iter_images, read_frames
+from cache.frames import KEPT, frames_path, iter_images, read_frames
 from cache.points import SCALE_M, list_scenes, read_points
 from stages.precompute.backproject import color_points, transform
-from stages.precompute.extract import frames_path
 
 TILE = (480, 360)  # width, height in pixels
 BACKGROUND = (38, 42, 51)
@@ -78,7 +77,10 @@ def _frame_row(row: dict[str, Any], image: bytes, points: NDArray[np.float64]) -
     colors, seen = color_points(points, rgb, intrinsics, depth_to_color)
     colors[~seen] = OUTSIDE_IMAGE
     pose = "" if row["pose_valid"] else ", pose lost"
-    title = f"{row['scene_id']} #{row['frame_index']} {row['split']}{pose}"
+    median = float(np.median(points[:, 2]))
+    title = (
+        f"{row['scene_id']} #{row['frame_index']} {row['split']}{pose}, median depth {median:.2f} m"
+    )
     tiles = [_label(cv2.resize(rgb, TILE, interpolation=cv2.INTER_AREA).astype(np.uint8), title)]
     tiles += [_label(splat(points, colors, view), view.name) for view in VIEWS]
     return np.concatenate(tiles, axis=1)
@@ -110,7 +112,22 @@ def splat(
             y = np.minimum(row[order] + dy, height - 1)
             x = np.minimum(column[order] + dx, width - 1)
             tile[y, x] = colors[order]
+    _draw_scale(tile, pixels_per_metre=zoom / (DISTANCE * radius))
     return tile
+
+
+def _draw_scale(tile: NDArray[np.uint8], *, pixels_per_metre: float) -> None:
+    """Draw a bar of 1, 10, 100... metres (or 0.1, 0.01, ...), as long as it is at the cloud's centre.
+
+    A wrong depth unit or intrinsic shows in it: a room is a few metres wide.
+    """
+    metres = 10.0 ** np.floor(np.log10(TILE[0] / 2 / pixels_per_metre))
+    left, bottom = 10, tile.shape[0] - 12
+    right = left + round(metres * pixels_per_metre)
+    cv2.line(tile, (left, bottom), (right, bottom), (255, 255, 255), 2)
+    cv2.putText(
+        tile, f"{metres:g} m", (left, bottom - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255,) * 3, 1
+    )
 
 
 def _orbit(view: View) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from cache.captions import CaptionedImage, write_captions
-from cache.card import Card, CardError, differences
+from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import commit, partial_path
 from stages.progress import Progress
 from stages.sample.captions import describe
@@ -151,19 +151,29 @@ def _write_lists(jobs: list[RoomJob], out: Path) -> None:
         (out / folder / LABEL_FILE).write_bytes(label_table().encode())
 
 
+def world_card(out: Path) -> Card:
+    """Return the card of a sample world. Raises CardError if `out` is none."""
+    file = out / CARD_FILE
+    try:
+        return Card.from_dict(json.loads(file.read_text()), where=str(file))
+    except FileNotFoundError:
+        raise CardError(
+            f"{out} is there and is no sample world; remove it, or choose another place"
+        ) from None
+    except json.JSONDecodeError as error:
+        raise CardError(f"{file}: not JSON: {error}; remove {out}") from None
+
+
 def _is_complete(out: Path, captions: Path, wanted: Card) -> bool:
     """True if this world is there. Raises CardError if another one is, or something else."""
     if not out.exists():
         return False
-    file = out / CARD_FILE
-    if not file.is_file():
-        raise CardError(
-            f"{out} is there and is no sample world; remove it, or choose another place"
-        )
-    card = Card.from_dict(json.loads(file.read_text()), where=str(file))
+    card = world_card(out)
     if card.fingerprint != wanted.fingerprint:
         changes = "; ".join(differences(card.config, wanted.config))
-        raise CardError(f"{out} is another sample world: {changes}. Remove it to write this one")
+        raise OtherConfigurationError(
+            f"{out} is another sample world: {changes}. Remove it to write this one"
+        )
     if not captions.is_file():
         shutil.rmtree(out)
         return False

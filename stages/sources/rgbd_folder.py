@@ -200,26 +200,29 @@ def _read_pose(path: Path) -> Matrix:
 
 
 def _read_matrix(path: Path) -> Matrix:
-    try:
-        matrix = np.loadtxt(path, dtype=np.float32)
-    except ValueError as error:
-        raise ValueError(f"{path}: expected 4 rows of 4 numbers: {error}") from None
-    if matrix.shape != (4, 4):
-        raise ValueError(f"{path}: expected a 4 x 4 matrix, found {matrix.shape}")
-    return matrix
+    return _read_numbers(path, [(4, 4)])
 
 
 def _read_intrinsics(path: Path) -> Matrix | None:
     """Read a (3, 3) or (4, 4) pinhole matrix as (4, 4)."""
     if not path.is_file():
         return None
+    matrix = _read_numbers(path, [(3, 3), (4, 4)])
     try:
-        matrix = np.loadtxt(path, dtype=np.float32)
+        return intrinsic_matrix(*matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())
     except ValueError as error:
-        raise ValueError(f"{path}: expected 3 rows of 3 numbers: {error}") from None
-    if matrix.shape not in ((3, 3), (4, 4)):
-        raise ValueError(f"{path}: expected a 3 x 3 or 4 x 4 matrix, found {matrix.shape}")
-    return intrinsic_matrix(*matrix[[0, 1, 0, 1], [0, 1, 2, 2]].tolist())
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _read_numbers(path: Path, shapes: Sequence[tuple[int, int]]) -> Matrix:
+    expected = " or ".join(f"{rows} rows of {columns} numbers" for rows, columns in shapes)
+    rows = [line.split() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    if (len(rows), len(rows[0]) if rows else 0) not in shapes or len({*map(len, rows)}) != 1:
+        raise ValueError(f"{path}: expected {expected}, found {len(rows)} rows")
+    try:
+        return np.array([[float(word) for word in row] for row in rows], np.float32)
+    except ValueError as error:
+        raise ValueError(f"{path}: expected {expected}: {error}") from None
 
 
 def _read_times(path: Path) -> list[tuple[float, list[str]]]:

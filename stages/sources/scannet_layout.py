@@ -65,13 +65,11 @@ def find_scenes(root: Path, splits: Sequence[str]) -> SceneList:
     )
 
 
-def scenes_from_files(files: Sequence[Path], split: str) -> SceneList:
-    """Take `.sens` files as they are, each named after its scene, all of one split."""
+def scenes_from_files(paths: Sequence[Path], split: str) -> SceneList:
+    """Take `.sens` files, and folders of them, as they are: named after the scene, of one split."""
     scenes: dict[str, Scene] = {}
-    for file in files:
-        scene_id = _checked_id(file.stem, str(file))
-        if not file.is_file():
-            raise ValueError(f"{file}: no such file")
+    for file in (file for path in paths for file in _sens_files(path)):
+        scene_id = checked_scene_id(file.stem, str(file))
         if scene_id in scenes:
             raise ValueError(f"two files for scene {scene_id}: {scenes[scene_id].sens} and {file}")
         scenes[scene_id] = Scene(scene_id, split, file, file.stat().st_size)
@@ -79,12 +77,25 @@ def scenes_from_files(files: Sequence[Path], split: str) -> SceneList:
     return SceneList(ordered, {split: len(ordered)}, (), ())
 
 
+def _sens_files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".sens")
+        if not files:
+            raise ValueError(f"{path}: no .sens in this folder; a ScanNet root is --scannet {path}")
+        return files
+    if not path.is_file():
+        there = "is neither a file nor a folder" if path.exists() else "no such file"
+        raise ValueError(f"{path}: {there}")
+    return [path]
+
+
 def _find_sens(root: Path) -> dict[str, tuple[Path, int]]:
     found = {}
-    for folder in SCAN_FOLDERS:
-        for file in (root / folder).glob("*/*.sens"):
-            if file.stem == file.parent.name:
-                found[_checked_id(file.stem, str(file))] = (file, file.stat().st_size)
+    for folder in (root / name for name in SCAN_FOLDERS):
+        for scene in folder.iterdir() if folder.is_dir() else ():
+            file = scene / f"{scene.name}.sens"
+            if file.is_file():
+                found[checked_scene_id(scene.name, str(file))] = (file, file.stat().st_size)
     return found
 
 
@@ -100,7 +111,7 @@ def _read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
                 "or name .sens files on the command line"
             )
         for scene in _read_text(file).split():
-            other = split_of.setdefault(_checked_id(scene, str(file)), split)
+            other = split_of.setdefault(checked_scene_id(scene, str(file)), split)
             if other != split:
                 raise ValueError(f"{file}: {scene} is in the lists of both {other} and {split}")
     return split_of
@@ -119,7 +130,8 @@ def _split_file(root: Path, split: str) -> Path | None:
     return next((file for file in candidates if file.is_file()), None)
 
 
-def _checked_id(scene_id: str, where: str) -> str:
+def checked_scene_id(scene_id: str, where: str) -> str:
+    """Return the id, or raise ValueError: it names files, Zarr groups and lines of lists."""
     if not _SCENE_ID.fullmatch(scene_id):
         raise ValueError(
             f"{where}: {scene_id!r} cannot be a scene's name: letters, digits, '_', '-' and '.'"

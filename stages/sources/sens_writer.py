@@ -1,5 +1,6 @@
 """Writes `.sens` version 4, the format that `stages.sources.sens` reads."""
 
+import math
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -130,7 +131,12 @@ def _code(names: dict[int, str], name: str) -> int:
 
 
 def intrinsic_matrix(fx: float, fy: float, cx: float, cy: float) -> Matrix:
-    """Return a (4, 4) pinhole matrix; all four in pixels, centres at integers."""
+    """Return a (4, 4) pinhole matrix; all four in pixels, centres at integers.
+
+    Raises ValueError if one is not finite, or a focal length is not positive.
+    """
+    if not all(map(math.isfinite, (fx, fy, cx, cy))) or min(fx, fy) <= 0:
+        raise ValueError(f"intrinsics {fx}, {fy}, {cx}, {cy}: expected pixels, focal lengths > 0")
     matrix = np.eye(4, dtype=np.float32)
     matrix[[0, 1, 0, 1], [0, 1, 2, 2]] = fx, fy, cx, cy
     return matrix

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.precompute import extract
+from stages.precompute.extract_scene import ExtractConfig
 from stages.sources.open3d_library import load_open3d
 from stages.sources.scannet_layout import scenes_from_files
 from stages.sources.sens import FIXED_HEADER, FRAME_HEADER, PREFIX, SensReader
@@ -61,7 +62,7 @@ def run_extract(path: Path) -> int:
     """This project's stage, one worker; returns the number of kept frames."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         report = extract.run(
-            extract.ExtractConfig(),
+            ExtractConfig(),
             scenes=scenes_from_files([path], "train").scenes,
             frames=Path(folder) / "frames",
             points=Path(folder) / "points.zarr",

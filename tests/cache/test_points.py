@@ -75,7 +75,8 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
 
 
 def test_an_array_of_another_shape_is_refused(tmp_path: Path) -> None:
-    zarr.create_array(tmp_path / "a", shape=(3, 2), dtype="float32")
+    card = {"card": CARD.to_dict()}
+    zarr.create_array(tmp_path / "a", shape=(3, 2), dtype="float32", attributes=card)
     with pytest.raises(CardError, match=r"expected \(F, P, 3\) int16, found \(3, 2\) float32"):
         read_points(tmp_path, "a")
 

@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, one-line errors, and what it prints."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -7,13 +8,16 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zarr
 
+from cache.captions import CaptionedImage, write_captions
+from cache.card import Card
 from pipeline import cli
 from stages.sources.sens import SensReader
 from tests.conftest import REPOSITORY
-from tests.recordings import write_recording
+from tests.recordings import encode_color, write_recording
 from tests.stages.sources.test_rgbd_folder import write_seven_scenes
 
 
@@ -101,9 +105,16 @@ def test_without_scannet(distill3d: Shell, tmp_path: Path) -> None:
         (("--shard", "3/3"), "--shard 3/3: expected I/N with I from 0"),
         (("--shard", "x"), "--shard x: expected I/N"),
         (("--config", "papr"), "papr: no such configuration file"),
-        (("--set", "extract.sed=1"), "did you mean seed"),
+        (
+            ("--set", "extract.sed=1"),
+            "--set extract.sed=1: unknown key extract.sed; did you mean extract.seed?",
+        ),
         (("--split", "trian"), "--split trian: expected one of train, val, test"),
+        (("--split", "val"), "extract.splits=[val]"),
+        (("--set", "extract.splits=[]"), "--set extract.splits=[]: extract.splits = []"),
         (("nowhere.sens",), "nowhere.sens: no such file"),
+        (("/dev/null",), "/dev/null: is neither a file nor a folder"),
+        (("--workspace", "/dev/null"), "--workspace /dev/null: it is a file"),
     ],
 )
 def test_wrong_usage_is_exit_2(
@@ -168,7 +179,7 @@ def test_a_failed_scene_is_exit_1(distill3d: Shell, tmp_path: Path) -> None:
     words = ("extract", good, bad, "--workspace", tmp_path / "out", "--workers", 1)
     code, out, err = distill3d(*words)
     assert code == 1
-    assert "1 scenes extracted, 0 complete before, 1 failed" in out
+    assert "1 scene extracted, 0 complete before, 1 failed" in out
     assert "failed: bad: " in out
     assert "Traceback" not in out + err
     assert "Traceback" in distill3d(*words, "--debug")[2]
@@ -181,7 +192,7 @@ def test_inspect_a_recording(distill3d: Shell, tmp_path: Path) -> None:
     assert code == 0
     for part in ("320 x 240 jpeg", "160 x 120 zlib_ushort", "1000 units per metre",
                  "12 whole of 12, 1 poses lost", "first pose", "0 IMU frames, 0 bytes",
-                 "all decode"):  # fmt: skip
+                 "all of it read"):  # fmt: skip
         assert part in out
     path.write_bytes(path.read_bytes()[:-5_000])
     code, out, err = distill3d("inspect", path)
@@ -242,9 +253,59 @@ def test_inspect_finds_damage(distill3d: Shell, tmp_path: Path) -> None:
 
 
 def test_inspect_what_it_does_not_know(distill3d: Shell, tmp_path: Path) -> None:
-    assert "nothing there" in distill3d("inspect", tmp_path / "x")[2]
+    code, _, err = distill3d("inspect", tmp_path / "x")
+    assert (code, "nothing there" in one_line(err)) == (2, True)
+    os.mkfifo(tmp_path / "pipe.sens")
+    code, _, err = distill3d("inspect", tmp_path / "pipe.sens")
+    assert (code, "neither a file nor a folder" in one_line(err)) == (2, True)
     code, _, err = distill3d("inspect", tmp_path)
     assert (code, "expected a .sens, a workspace" in one_line(err)) == (1, True)
+    (tmp_path / "points.zarr").mkdir()
+    code, out, _ = distill3d("inspect", tmp_path)
+    assert (code, "no scene is extracted here" in out) == (1, True)
+
+
+def test_inspect_compares_one_scene_with_its_recording(distill3d: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "A.SENS"
+    write_recording(path, seed=0, num_frames=2)
+    assert distill3d("inspect", path)[0] == 0
+    assert distill3d("extract", tmp_path, "--workspace", tmp_path, "--workers", 1)[0] == 0
+    code, _, err = distill3d("inspect", tmp_path / "points.zarr" / "A", "--sens", path)
+    assert (code, "give both" in one_line(err)) == (2, True)
+    code, _, err = distill3d("inspect", tmp_path, "--verify", "--sens", path)
+    assert (code, "compares with one scene" in one_line(err)) == (1, True)
+
+
+def test_inspect_captions(distill3d: Shell, tmp_path: Path) -> None:
+    image = encode_color(np.zeros((4, 4, 3), np.uint8))
+    items = [CaptionedImage(image, ("a", "b"), "scene", i, "train") for i in range(3)]
+    file = tmp_path / "captions.parquet"
+    write_captions(file, items, Card("sample world", 1, {"seed": 0}, {}))
+    code, out, _ = distill3d("inspect", tmp_path)
+    assert (code, "3 images (3 train), 6 captions" in out) == (0, True)
+    file.write_bytes(file.read_bytes()[:-9])
+    code, _, err = distill3d("inspect", file)
+    assert (code, "captions.parquet: cannot be read" in one_line(err)) == (1, True)
+
+
+def test_contact_sheet_of_what_is_damaged(distill3d: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "a.sens"
+    write_recording(path, seed=0, num_frames=2)
+    distill3d("extract", path, "--workspace", tmp_path, "--workers", 1)
+    (tmp_path / "frames" / "a.parquet").unlink()
+    code, _, err = distill3d("contact-sheet", "--workspace", tmp_path)
+    assert (code, "a.parquet is missing; run extract again" in one_line(err)) == (1, True)
+
+
+def test_a_share_of_the_scenes(distill3d: Shell, scannet: Path, tmp_path: Path) -> None:
+    words = ("extract", "--scannet", scannet, "--workspace", tmp_path, "--workers", 1)
+    code, out, _ = distill3d(*words, "--shard", "8/9")
+    assert (code, "of them, 0 in share 8 of 9" in out) == (0, True)
+
+
+def test_version(distill3d: Shell) -> None:
+    code, out, _ = distill3d("--version")
+    assert (code, out.startswith("distill3d ")) == (0, True)
 
 
 def test_pack_sens(distill3d: Shell, tmp_path: Path) -> None:
@@ -258,7 +319,8 @@ def test_pack_sens(distill3d: Shell, tmp_path: Path) -> None:
     assert (code, "--overwrite" in one_line(err)) == (2, True)
     again = ("pack-sens", tmp_path / "in", "--out", out, "--overwrite")
     assert distill3d(*again, "--color-intrinsics", "525,525,320,240")[2] == ""
-    for wrong in ("--color-intrinsics=1,2,3", "--frames=9", "--depth-intrinsics=0,1,1,1"):
+    for wrong in ("--color-intrinsics=1,2,3", "--frames=9", "--depth-intrinsics=0,1,1,1",
+                  "--depth-intrinsics=inf,1,1,1", "--depth-shift=1e9", "--out=a b.sens"):  # fmt: skip
         assert distill3d(*again, wrong)[0] == 2
     (tmp_path / "in" / "camera-intrinsics.txt").unlink()
     assert "--depth-intrinsics FX,FY,CX,CY" in distill3d(*again)[2]
@@ -281,7 +343,9 @@ def test_ctrl_c_lets_running_scenes_end(tmp_path: Path, workers: str) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in one_line(err)
+    first, last = err.splitlines()
+    assert first.endswith("press Ctrl-C again to stop now")
+    assert "the same command goes on" in last
     assert not list(out.glob(".*partial"))
     assert 1 <= len(list(out.glob("points.zarr/scene*"))) < 6
 

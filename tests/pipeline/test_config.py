@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import ConfigError, load_section, shipped_configs
-from stages.precompute.extract import ExtractConfig
+from stages.precompute.extract_scene import ExtractConfig
 
 SCHEMAS = {"extract": ExtractConfig}
 
@@ -47,12 +47,16 @@ def test_configurations_are_frozen() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("extract: {stride_frame: 5}", "unknown key extract.stride_frame; did you mean stride_frames"),
+        ("extract: {stride_frame: 5}", "unknown key extract.stride_frame; did you mean extract.stride_frames"),
         ("extrakt: {}", "unknown section 'extrakt'; did you mean extract"),
         ("extract: {stride_frames: 0}", "extract.stride_frames = 0: Input should be greater"),
         ("extract: {stride_frames: 2.5}", "extract.stride_frames = 2.5: Input should be a valid int"),
         ("extract: {max_depth_m: 40}", "less than or equal to 32.7"),
         ("extract: {splits: [trian]}", "extract.splits.0 = 'trian'"),
+        ("extract: {seed: true}", "extract.seed = True: expected no true or false here"),
+        ("extract: {seed: 1, seed: 2}", "'seed' stands there twice"),
+        ("extract: {points_per_frame: 100000000}", "less than or equal to 1000000"),
+        ("extract: {splits: []}", "at least 1 item"),
         ("extract: [", "not YAML"),
         ("- 1", "expected sections"),
         ("base: nowhere.yaml", "nowhere.yaml does not exist"),
@@ -73,7 +77,10 @@ def test_a_bad_file_is_one_clear_error(tmp_path: Path, text: str, message: str) 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("extract.sed=1", "unknown key extract.sed; did you mean seed"),
+        (
+            "extract.sed=1",
+            "--set extract.sed=1: unknown key extract.sed; did you mean extract.seed",
+        ),
         ("extrac.seed=1", "--set extrac.seed=1: unknown section 'extrac'; did you mean extract"),
         ("seed=1", "expected section.key=value"),
         ("extract.seed", "expected section.key=value"),

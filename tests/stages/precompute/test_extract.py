@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from cache.card import CardError
-from cache.commit import lock
+from cache.commit import claim, lock
 from cache.frames import KEPT, frames_card, iter_images, read_frames
 from cache.points import list_scenes, points_card, read_points
-from stages.precompute import extract
-from stages.precompute.extract import ExtractConfig, ExtractReport
+from stages.precompute import extract, extract_scene
+from stages.precompute.extract import ExtractReport
+from stages.precompute.extract_scene import ExtractConfig
 from stages.sources.scannet_layout import find_scenes, scenes_from_files
 from stages.sources.sens import SensReader, decode_depth
 from stages.sources.sens_writer import RgbdFrame, intrinsic_matrix, write_sens
@@ -68,7 +69,7 @@ def test_rows_say_where_each_frame_came_from(scannet: Path, extracted: Path) -> 
     rows = read_frames(extracted / "frames" / "scene0000_00.parquet").to_pylist()
     # 24 frames by 5; frame 10 has no depth.
     assert [row["frame_index"] for row in rows] == [0, 5, 10, 15, 20]
-    assert [row["status"] for row in rows] == [KEPT, KEPT, extract.TOO_FEW, KEPT, KEPT]
+    assert [row["status"] for row in rows] == [KEPT, KEPT, extract_scene.TOO_FEW, KEPT, KEPT]
     assert [row["row"] for row in rows] == [0, 1, None, 2, 3]
     assert [row["pose_valid"] for row in rows] == [True, True, False, True, True]
     assert {(row["scene_id"], row["split"]) for row in rows} == {("scene0000_00", "train")}
@@ -140,7 +141,7 @@ def test_the_two_halves_carry_the_same_card(extracted: Path) -> None:
         assert card == frames_card(extracted / "frames" / f"{scene_id}.parquet")
         assert card is not None
         assert card.config == CONFIG.content()
-        assert card.counts["statuses"] == {KEPT: 4, extract.TOO_FEW: 1}
+        assert card.counts["statuses"] == {KEPT: 4, extract_scene.TOO_FEW: 1}
         assert str(extracted) not in str(card)
 
 
@@ -151,6 +152,40 @@ def test_a_scene_without_its_manifest_is_not_complete(scannet: Path, tmp_path: P
     report = run(scannet, tmp_path)
     assert (report.extracted, report.complete_before) == (1, 3)
     assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_manifest_that_was_cut_off_is_written_again(
+    scannet: Path, tmp_path: Path, size: int
+) -> None:
+    run(scannet, tmp_path)
+    before = tree(tmp_path)
+    manifest = tmp_path / "frames" / "scene0001_00.parquet"
+    manifest.write_bytes(manifest.read_bytes()[:size])
+    assert run(scannet, tmp_path).extracted == 1
+    assert tree(tmp_path) == before
+
+
+def test_a_chunk_that_is_gone_is_noticed(scannet: Path, tmp_path: Path) -> None:
+    """Zarr itself would read zeros."""
+    run(scannet, tmp_path)
+    before = tree(tmp_path)
+    (tmp_path / "points.zarr" / "scene0001_00" / "c" / "0" / "0" / "0").unlink()
+    with pytest.raises(CardError, match="1 of its chunks are missing"):
+        read_points(tmp_path / "points.zarr", "scene0001_00")
+    assert run(scannet, tmp_path).extracted == 1
+    assert tree(tmp_path) == before
+
+
+def test_two_configurations_at_once_are_refused(scannet: Path, tmp_path: Path) -> None:
+    running = tmp_path / "frames" / ".locks" / "points.zarr.running"
+    val = find_scenes(scannet, ("val",)).scenes
+    with claim(running, CONFIG.model_copy(update={"stride_frames": 4}).content()):
+        with pytest.raises(CardError, match=r"another run is writing.*stride_frames: 4 there, 5"):
+            run(scannet, tmp_path, scenes=val)
+        assert list_scenes(tmp_path / "points.zarr") == []
+    with claim(running, CONFIG.content()):
+        assert run(scannet, tmp_path, scenes=val).extracted == 1
 
 
 def test_points_are_committed_last(
@@ -164,7 +199,7 @@ def test_points_are_committed_last(
             raise OSError("no space left")
         committed.append(final.name)
 
-    monkeypatch.setattr(extract, "commit", fail_at_points)
+    monkeypatch.setattr(extract_scene, "commit", fail_at_points)
     report = run(scannet, tmp_path, scenes=find_scenes(scannet, ("val",)).scenes)
     assert list(report.failed) == ["scene0002_00"]
     assert committed == ["scene0002_00.parquet"]
@@ -220,17 +255,18 @@ def test_exactly_enough_pixels_are_enough(tmp_path: Path) -> None:
     config = ExtractConfig(stride_frames=1, points_per_frame=8, min_valid_pixels=100)
     run(tmp_path, tmp_path, config, scenes=scenes_from_files([path], "train").scenes)
     rows = read_frames(tmp_path / "frames" / "a.parquet").to_pylist()
-    assert [row["status"] for row in rows] == [extract.TOO_FEW, KEPT]
+    assert [row["status"] for row in rows] == [extract_scene.TOO_FEW, KEPT]
 
 
 def test_rerunning_opens_nothing(
     scannet: Path, extracted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tree(extracted)
-    monkeypatch.setattr(extract, "SensReader", None)  # opening one would raise
+    for module in (extract, extract_scene):
+        monkeypatch.setattr(module, "SensReader", None)  # opening one would raise
     report = run(scannet, extracted)
     assert (report.extracted, report.complete_before) == (0, 4)
-    assert report.statuses == {KEPT: 16, extract.TOO_FEW: 4}
+    assert report.statuses == {KEPT: 16, extract_scene.TOO_FEW: 4}
     assert tree(extracted) == before
 
 

@@ -13,6 +13,7 @@ import pytest
 from cache.card import CardError
 from cache.frames import KEPT, read_frames
 from stages.precompute import extract
+from stages.precompute.extract_scene import ExtractConfig
 from stages.sample.captions import describe, visible_objects
 from stages.sample.labels import LABELS, label_table
 from stages.sample.recordings import record, set_up, shots
@@ -72,7 +73,7 @@ def test_recordings_are_whole_and_can_be_extracted(world: Path, tmp_path: Path) 
         ("scene1000_00", "train"),
         ("scene1001_00", "val"),
     ]
-    config = extract.ExtractConfig(stride_frames=4)
+    config = ExtractConfig(stride_frames=4)
     report = extract.run(
         config, scenes=found.scenes, frames=tmp_path / "frames", points=tmp_path / "points.zarr"
     )
@@ -183,8 +184,6 @@ def test_a_long_recording_at_scannets_rate(tmp_path: Path) -> None:
     assert 0 < lost.mean() < 0.2
     assert 0 < np.mean(empty) < 0.1
     scenes = scenes_from_files([path], "train").scenes
-    extract.run(
-        extract.ExtractConfig(), scenes=scenes, frames=tmp_path / "f", points=tmp_path / "p.zarr"
-    )
+    extract.run(ExtractConfig(), scenes=scenes, frames=tmp_path / "f", points=tmp_path / "p.zarr")
     rows = read_frames(tmp_path / "f" / "long.parquet").to_pylist()
     assert [row["frame_index"] for row in rows] == list(range(0, 300, 25))

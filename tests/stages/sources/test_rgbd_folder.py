@@ -112,9 +112,9 @@ def test_frames_without_a_partner_are_counted(tmp_path: Path) -> None:
     [
         ("frame-000001.depth.png", COLORS[0], "16-bit grey PNG"),
         ("frame-000001.color.jpg", COLORS[0][:-2], "cut off"),
-        ("frame-000001.pose.txt", b"1 2 3", "4 x 4"),
+        ("frame-000001.pose.txt", b"1 2 3", "4 rows of 4"),
         ("frame-000001.pose.txt", b"a b c d", "4 rows of 4 numbers"),
-        ("camera-intrinsics.txt", b"585 585 320 240", "3 x 3 or 4 x 4"),
+        ("camera-intrinsics.txt", b"585 585 320 240", "3 rows of 3 numbers or 4 rows"),
     ],
 )
 def test_a_bad_file_is_named_and_nothing_is_written(
@@ -134,6 +134,22 @@ def test_a_bad_file_is_named_and_nothing_is_written(
         )
     assert name in str(caught.value)
     assert not out.parent.exists() or not list(out.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("frame-000000.pose.txt", "", "4 rows of 4 numbers, found 0 rows"),
+        ("frame-000000.pose.txt", "1 0 0 0\n0 1 0\n" * 2, "4 rows of 4 numbers"),
+        ("frame-000000.pose.txt", "1 0 0 x\n" * 4, "could not convert"),
+        ("camera-intrinsics.txt", "inf 0 1\n0 1 1\n0 0 1", "focal lengths > 0"),
+    ],
+)
+def test_odd_matrices_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:
+    write_seven_scenes(tmp_path / "in")
+    (tmp_path / "in" / name).write_text(text)
+    with pytest.raises(ValueError, match=f"{name}: .*{message}"):
+        find_frames(tmp_path / "in")
 
 
 def test_an_unknown_folder_says_what_is_known(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""`inspect`: says what an artifact is, and whether it is whole."""

@@ -1,0 +1,97 @@
+"""Which of our artifacts lies at a path, and the room that inspects it."""
+
+from collections import Counter
+from pathlib import Path
+
+from cache.captions import captions_card, read_captions
+from pipeline.inspect.extracted import inspect_extracted, inspect_scenes
+from pipeline.inspect.lines import line, verdict
+from pipeline.inspect.recording import inspect_sens
+from pipeline.summaries import counts
+from pipeline.workspace import Workspace
+from stages.sample.sample import world_card
+from stages.sources.images import image_size
+
+
+def inspect_path(path: Path, *, verify: bool, sens: Path | None) -> bool:
+    """Print what lies at `path` and return whether it is whole.
+
+    Raises ValueError if it is nothing of ours, or if `sens` is given and it is no single scene.
+    """
+    scene = _scene_at(path)
+    if scene:
+        paths, scene_id = scene
+        return inspect_scenes(paths, [scene_id], verify=verify, sens=sens)
+    if sens:
+        raise ValueError(f"{path}: --sens compares with one scene: give points.zarr/<scene>")
+    if path.is_file():
+        return _inspect_file(path, verify)
+    if path.name == "points.zarr":
+        return inspect_extracted(Workspace(path.parent), verify=verify)
+    if (path / "recordings").is_dir() and (path / "scans").is_dir():
+        return _inspect_sample(path)
+    return _inspect_workspace(Workspace(path), verify)
+
+
+def _scene_at(path: Path) -> tuple[Workspace, str] | None:
+    if path.suffix == ".parquet" and path.parent.name == "frames":
+        return Workspace(path.parent.parent), path.stem
+    if path.parent.name == "points.zarr":
+        return Workspace(path.parent.parent), path.name
+    return None
+
+
+def _inspect_file(path: Path, verify: bool) -> bool:
+    if path.suffix.lower() == ".sens":
+        return inspect_sens(path, verify=verify)
+    if path.suffix == ".parquet":
+        return _inspect_captions(path, verify)
+    raise _unknown(path)
+
+
+def _inspect_workspace(paths: Workspace, verify: bool) -> bool:
+    line("workspace", str(paths.root))
+    found = []
+    if paths.sample.is_dir():
+        found.append(_inspect_sample(paths.sample))
+    if paths.captions.is_file():
+        found.append(_inspect_captions(paths.captions, verify))
+    if paths.points.is_dir() or paths.frames.is_dir():
+        line("", "")
+        found.append(inspect_extracted(paths, verify=verify))
+    if not found:
+        raise _unknown(paths.root)
+    return all(found)
+
+
+def _inspect_captions(path: Path, verify: bool) -> bool:
+    line("captions", str(path))
+    card = captions_card(path)
+    if card:
+        line("made with", ", ".join(f"{key} {value}" for key, value in card.config.items()))
+    images, sentences, splits, problems = 0, 0, Counter[str](), []
+    for item in read_captions(path):
+        images, sentences = images + 1, sentences + len(item.captions)
+        splits[item.split] += 1
+        try:
+            image_size(item.image)
+        except ValueError as error:
+            problems.append(f"{item.scene_id} frame {item.frame_index}: {error}")
+    line("holds", f"{images} images ({counts(splits)}), {sentences} captions")
+    return verdict(problems, verify=verify)
+
+
+def _inspect_sample(path: Path) -> bool:
+    line("sample world", f"{path} (synthetic)")
+    card = world_card(path)
+    line("made with", ", ".join(f"{key} {value}" for key, value in card.config.items()))
+    there = {what: len(list(path.glob(f"{what}/scans/*"))) for what in ("recordings", "scans")}
+    line("holds", counts(there))
+    return verdict([], verify=False)
+
+
+def _unknown(path: Path) -> ValueError:
+    return ValueError(
+        f"{path}: expected a .sens, a workspace, its points.zarr, sample/ or captions.parquet, or "
+        "one scene: points.zarr/<scene> or frames/<scene>.parquet"
+    )

@@ -1,0 +1,74 @@
+"""`inspect FILE.sens`: header, frames, first and last pose, and with `--verify` every payload."""
+
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.inspect.lines import line, matrix, verdict
+from pipeline.summaries import counts, gigabytes
+from stages.sources.sens import (
+    SensFrame,
+    SensFrameError,
+    SensReader,
+    check_color,
+    decode_depth,
+)
+
+
+def inspect_sens(path: Path, *, verify: bool) -> bool:
+    """Print what a `.sens` holds and return whether it is whole."""
+    with SensReader(path) as sens:
+        header = sens.header
+        line("file", f"{path}, {gigabytes(sens.size_bytes)}")
+        line("sensor", header.sensor_name)
+        width, height = header.color_size
+        line("colour", f"{width} x {height} {header.color_compression}")
+        width, height = header.depth_size
+        line("depth", f"{width} x {height} {header.depth_compression}")
+        line("depth shift", f"{header.depth_shift:g} units per metre")
+        matrix("colour intrinsics", header.color_intrinsics)
+        matrix("colour extrinsics", header.color_extrinsics)
+        matrix("depth intrinsics", header.depth_intrinsics)
+        matrix("depth extrinsics", header.depth_extrinsics)
+        first, last, lost, problems = _walk(sens, verify)
+        line("frames", f"{sens.num_whole_frames} whole of {header.num_frames}, {lost} poses lost")
+        if first and last:
+            matrix("first pose", first.camera_to_world)
+            matrix("last pose", last.camera_to_world)
+        imu, rest = sens.trailing()
+        if imu is not None:
+            line("after them", f"{imu} IMU frames, {rest} bytes")
+        bad = [f"payloads that do not decode: {counts(problems)}"] if problems else []
+        return verdict(bad + ([sens.damage] if sens.damage else []), verify=verify)
+
+
+def _walk(
+    sens: SensReader, verify: bool
+) -> tuple[SensFrame | None, SensFrame | None, int, Counter[str]]:
+    """Return the first and last frame, the number of lost poses, and bad payloads by reason."""
+    first = last = None
+    lost, problems = 0, Counter[str]()
+    for frame in sens.walk():
+        first, last = first or frame, frame
+        lost += not frame.pose_valid
+        if verify:
+            problems.update(_payload_problems(sens, frame))
+    return first, last, lost, problems
+
+
+def _payload_problems(sens: SensReader, frame: SensFrame) -> list[str]:
+    color, depth = sens.payload(frame)
+    problems = []
+    try:
+        check_color(color, sens.header)
+        if cv2.imdecode(np.frombuffer(color, np.uint8), cv2.IMREAD_COLOR) is None:
+            raise SensFrameError("corrupt_color", "does not decode")
+    except SensFrameError as error:
+        problems.append(error.reason)
+    try:
+        decode_depth(depth, sens.header)
+    except SensFrameError as error:
+        problems.append(error.reason)
+    return problems
