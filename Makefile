@@ -9,7 +9,7 @@ SCANNET ?= data/scannet
 SET ?=
 ARGS ?=
 DISTILL3D := $(BIN)/distill3d
-COMMON = --config $(CONFIG) --workspace $(WORKSPACE) $(foreach change,$(SET),--set $(change)) $(ARGS)
+COMMON = --config "$(CONFIG)" --workspace "$(WORKSPACE)" $(foreach change,$(SET),--set '$(change)') $(ARGS)
 DEMO := workspace/demo
 
 .DEFAULT_GOAL := help
@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 extract: install ## Stage one: every 25th frame of each .sens below SCANNET to points and manifests
-	$(DISTILL3D) extract --scannet $(SCANNET) $(COMMON)
+	$(DISTILL3D) extract --scannet "$(SCANNET)" $(COMMON)
 
 demo: install ## The whole pipeline on the built-in sample world, offline, on a CPU
 	@rm -rf $(DEMO)
