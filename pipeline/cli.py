@@ -242,18 +242,41 @@ def contact_sheet(
     scenes: Annotated[
         list[str] | None, typer.Argument(help="Scene ids; default: the first of each split.")
     ] = None,
-    num_frames: Annotated[int, typer.Option(min=1, help="Rows of the sheet.")] = 4,
+    num_frames: Annotated[int, typer.Option(min=1, help="Frames, or scans, of one sheet.")] = 4,
+    scannet: Annotated[
+        Path | None, typer.Option(help="Draw annotated meshes of a ScanNet folder instead.")
+    ] = None,
+    modelnet40: Annotated[Path | None, typer.Option(help="Draw this data set instead.")] = None,
+    shapenetpart: Annotated[Path | None, typer.Option(help="Draw this data set instead.")] = None,
     workspace: Root = DEFAULT_ROOT,
     debug: Debug = False,
 ) -> None:
-    """Draw extracted frames: the image, and its coloured points from two sides."""
-    from stages.report import contact_sheet as stage
+    """Draw extracted frames (image, points), scans with their labels, objects with their parts.
+
+    Without arguments: what the workspace has, the sample world included.
+    """
+    from stages.report import frame_sheet, object_sheet, scan_sheet
 
     paths = _workspace(workspace)
-    for scene_id in scenes or stage.example_scenes(paths.frames, paths.points):
-        out = paths.figures / f"frames_{scene_id}.png"
-        stage.run(scene_id, frames=paths.frames, points=paths.points, out=out, num_rows=num_frames)
-        typer.echo(out)
+    others = (scannet, modelnet40, shapenetpart)
+    if not any(others) and not scenes and paths.sample.is_dir():
+        scannet, modelnet40, shapenetpart = (
+            paths.sample_scans, paths.sample_modelnet40, paths.sample_shapenetpart,
+        )  # fmt: skip
+    if not any(others):
+        for scene_id in scenes or frame_sheet.example_scenes(paths.frames, paths.points):
+            out = paths.figures / f"frames_{scene_id}.png"
+            typer.echo(frame_sheet.run(scene_id, frames=paths.frames, points=paths.points,
+                                       out=out, num_rows=num_frames))  # fmt: skip
+    if scannet:
+        folders = scan_sheet.scan_folders(scannet)[:num_frames]
+        typer.echo(scan_sheet.run(folders, out=paths.figures / "scans.png"))
+    if modelnet40:
+        out = paths.figures / "modelnet40.png"
+        typer.echo(object_sheet.run_modelnet40(modelnet40, out=out))
+    if shapenetpart:
+        out = paths.figures / "shapenetpart.png"
+        typer.echo(object_sheet.run_shapenetpart(shapenetpart, out=out))
 
 
 def main() -> NoReturn:

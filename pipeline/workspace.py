@@ -12,8 +12,28 @@ class Workspace:
 
     @property
     def sample(self) -> Path:
-        """The sample world: `recordings/` and `scans/`, each laid out as ScanNet's release."""
+        """The sample world."""
         return self.root / "sample"
+
+    @property
+    def sample_recordings(self) -> Path:
+        """The sample's `.sens`, laid out as ScanNet's release."""
+        return self.sample / "recordings"
+
+    @property
+    def sample_scans(self) -> Path:
+        """The sample's annotated meshes, laid out as ScanNet's release."""
+        return self.sample / "scans"
+
+    @property
+    def sample_modelnet40(self) -> Path:
+        """The sample's objects in ModelNet40's layout."""
+        return self.sample / "modelnet40_normal_resampled"
+
+    @property
+    def sample_shapenetpart(self) -> Path:
+        """The sample's objects in ShapeNetPart's layout."""
+        return self.sample / "shapenetcore_partanno_segmentation_benchmark_v0_normal"
 
     @property
     def captions(self) -> Path:

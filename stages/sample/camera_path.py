@@ -3,7 +3,7 @@
 import numpy as np
 
 from stages.sample.meshes import Floats, rotation
-from stages.sample.rooms import Room
+from stages.sample.placing import Room
 
 HEAD_M, CLEARANCE_M, GRID_M = (1.35, 1.70), 0.35, 0.1
 NUM_STOPS = 5

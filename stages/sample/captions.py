@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.sample.labels import LABELS
-from stages.sample.rooms import Placed, Room
+from stages.sample.placing import Placed, Room
 
 SHELL = frozenset({"wall", "floor", "ceiling"})
 MIN_SHARE = 0.008  # of the pixels: less is not worth a word

@@ -111,6 +111,15 @@ def tub(size: Vector, at: Vector = (0, 0, 0), *, wall: float, floor: float) -> M
     return merged(sides).moved(at)
 
 
+def four_legs(width: float, depth: float, height: float, thick: float, *, round_: bool) -> Mesh:
+    """Four legs of the given thickness at the corners of a width x depth rectangle."""
+    x, y = (width - thick) / 2, (depth - thick) / 2
+    corners = [(sx * x, sy * y, 0.0) for sx in (-1, 1) for sy in (-1, 1)]
+    if round_:
+        return merged([cylinder(thick / 2, height, at, sides=8) for at in corners])
+    return merged([box((thick, thick, height), at) for at in corners])
+
+
 def rotation(about: str, degrees: float) -> Floats:
     """A (4, 4) rotation about an axis `x`, `y` or `z`."""
     first, second = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[about]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stages.sample.camera_path import walk
 from stages.sample.meshes import Floats, rotation
+from stages.sample.placing import Room
 from stages.sample.render import (
     Camera,
     World,
@@ -19,12 +20,11 @@ from stages.sample.render import (
     owners,
     sensed_depth,
 )
-from stages.sample.rooms import Room
 from stages.sources.sens import SensHeader
 from stages.sources.sens_writer import LOST_POSE, RgbdFrame, intrinsic_matrix, write_sens
 
 # Colour and depth of different sizes and fields of view, from one place: registered, as ScanNet's.
-COLOR = Camera(145.0, 145.5, 96.2, 71.3, (192, 144))
+COLOR = Camera(133.0, 133.5, 88.3, 65.4, (176, 132))
 DEPTH = Camera(126.0, 126.5, 79.6, 60.4, (160, 120))
 DEPTH_SHIFT = 1000.0
 FRAME_INTERVAL_US = 33_333

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class Camera:
     cy: float
     size: tuple[int, int]
 
+    @cached_property
     def directions(self) -> Singles:
         """Rays (H * W, 3) in the camera's frame, one metre along the optical axis each."""
         width, height = self.size
@@ -92,7 +94,7 @@ def build_world(objects: Sequence[Sequence[Part]], lamp: Floats) -> World:
 def look(world: World, camera: Camera, camera_to_world: Floats) -> View:
     """Cast one ray through each pixel; `camera_to_world` is (4, 4), OpenCV axes."""
     pose = camera_to_world.astype(np.float32)
-    directions = camera.directions() @ pose[:3, :3].T
+    directions = camera.directions @ pose[:3, :3].T
     depth, triangle = _cast(world, pose[:3, 3], directions)
     return View(camera.size, pose[:3, 3], directions, depth, triangle)
 
@@ -108,15 +110,16 @@ def color_image(world: World, view: View) -> NDArray[np.uint8]:
     width, height = view.size
     depth = np.where(view.hit, view.depth, 1)[:, None]
     points = view.eye + view.directions * depth
-    normal = world.normal[view.triangle]
+    normal = np.take(world.normal, view.triangle, axis=0)
     away = np.einsum("ij,ij->i", normal, view.directions) > 0
-    normal[away] *= -1
+    np.negative(normal, out=normal, where=away[:, None])
     finish = world.finish[view.triangle]
-    shade = light(points, normal, world.lamp, _shadowed(world, points + 0.01 * normal))
+    shade = light(points, normal, world.lamp, _shadowed(world, points, normal))
     shade[finish == GLASS] = 1
-    image = textured(world.color[view.triangle], points, normal, finish) * shade[:, None]
-    image[~view.hit] = 0
-    tones = _GAMMA[np.clip(image * len(_GAMMA), 0, len(_GAMMA) - 1).astype(np.int16)]
+    shade[~view.hit] = 0
+    image = textured(np.take(world.color, view.triangle, axis=0), points, normal, finish)
+    image *= (shade * len(_GAMMA))[:, None]
+    tones = _GAMMA[np.clip(image, 0, len(_GAMMA) - 1, out=image).astype(np.int16)]
     return tones.reshape(height, width, 3)
 
 
@@ -171,11 +174,17 @@ def visible(world: World, points: Floats, eyes: Floats, *, margin_m: float = 0.0
     return seen
 
 
-def _shadowed(world: World, points: Singles) -> NDArray[np.bool_]:
+def _shadowed(world: World, points: Singles, normal: Singles) -> NDArray[np.bool_]:
+    """Say where something stands between a point (N, 3) and the lamp, or its back faces it, (N,)."""
     open3d = load_open3d()
-    rays = np.concatenate([points, world.lamp - points], axis=1)
+    towards = world.lamp - points
+    shadowed = np.einsum("ij,ij->i", towards, normal) <= 0
+    facing = np.flatnonzero(~shadowed)  # only there light makes a difference
+    rays = np.empty((len(facing), 6), np.float32)
+    rays[:, :3], rays[:, 3:] = points[facing] + 0.01 * normal[facing], towards[facing]
     blocked = world.rays.test_occlusions(open3d.core.Tensor(rays), tfar=0.98)
-    return np.asarray(blocked.numpy(), bool)
+    shadowed[facing] = blocked.numpy()
+    return shadowed
 
 
 def _cast(world: World, origin: Singles, directions: Singles) -> tuple[Singles, NDArray[np.int64]]:

@@ -21,7 +21,7 @@ JsonDict = dict[str, Any]
 
 EDGE_M = 0.12  # longest edge of the mesh
 NOISE_M = 0.003
-NUM_EYES = 24
+NUM_EYES = 18
 SEGMENT_CELL_M = 0.5
 UNANNOTATED = frozenset({"cup", "towel rail", "mirror"})  # as in real scans, some things have none
 

@@ -5,11 +5,12 @@ import inspect
 import numpy as np
 import pytest
 
-from stages.sample import fittings, furniture
+from stages.sample import fittings, fixtures, seats, storage, tables
 from stages.sample.camera_path import walk
 from stages.sample.labels import LABELS
 from stages.sample.pieces import FINISHES, Builder, Piece
-from stages.sample.rooms import ROOM_TYPES, Room, make_room
+from stages.sample.placing import Room
+from stages.sample.rooms import ROOM_TYPES, make_room
 
 DETECTION_CLASSES = {3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39}
 SHELL = ("wall", "floor", "ceiling")
@@ -18,7 +19,7 @@ SHELL = ("wall", "floor", "ceiling")
 def builders() -> list[Builder]:
     """All functions that take a generator alone and give a piece."""
     found = []
-    for module in (furniture, fittings):
+    for module in (fittings, fixtures, seats, storage, tables):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             parameters = list(inspect.signature(function).parameters)
             if function.__module__ == module.__name__ and parameters == ["rng"] and name[0] != "_":

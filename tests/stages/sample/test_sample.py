@@ -12,10 +12,19 @@ import pytest
 
 from cache.card import CardError
 from cache.frames import KEPT, read_frames
+from pipeline import cli
 from stages.precompute import extract
 from stages.precompute.extract_scene import ExtractConfig
 from stages.sample.captions import describe, visible_objects
 from stages.sample.labels import LABELS, label_table
+from stages.sample.objects import (
+    CATEGORIES,
+    CLASSES,
+    MODELNET_FOLDER,
+    SHAPENET_FOLDER,
+    Classified,
+    Parted,
+)
 from stages.sample.recordings import record, set_up, shots
 from stages.sample.rooms import make_room
 from stages.sample.sample import LABEL_FILE, Rooms, SampleConfig, run
@@ -29,6 +38,9 @@ CONFIG = SampleConfig(
     scanned=Rooms(train=1, val=1),
     captioned=Rooms(train=1, val=1),
     images_per_captioned_room=3,
+    modelnet40=Classified(train=1, test=1),
+    shapenetpart=Parted(train=1, val=1, test=1),
+    points_per_object=256,
 )
 
 
@@ -65,6 +77,38 @@ def test_it_is_written_once_and_never_mixed(world: Path) -> None:
 
 def test_it_says_that_it_is_synthetic(world: Path) -> None:
     assert "synthetic" in (world / "sample" / "README.md").read_text()
+
+
+def test_it_draws_and_inspects(
+    world: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`inspect` and `contact-sheet` know the sample world without being told where it is."""
+    for words, expected in (
+        (["inspect", str(world), "--verify"], "2 recordings, 2 scans"),
+        (["inspect", str(world / "captions.parquet")], "6 images (3 train, 3 val), 24 captions"),
+    ):
+        monkeypatch.setattr("sys.argv", ["distill3d", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert (end.value.code, expected in capsys.readouterr().out) == (0, True)
+    root, sheets = world / "sample", world / "sheets"
+    objects = (MODELNET_FOLDER, SHAPENET_FOLDER)
+    monkeypatch.setattr(
+        "sys.argv",
+        ["distill3d", "contact-sheet", "--workspace", str(sheets), "--scannet", str(root / "scans"),
+         "--modelnet40", str(root / objects[0]), "--shapenetpart", str(root / objects[1])],
+    )  # fmt: skip
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    drawn = [Path(line) for line in capsys.readouterr().out.split()]
+    assert [path.name for path in drawn] == ["scans.png", "modelnet40.png", "shapenetpart.png"]
+    sizes = [image_size(path.read_bytes()) for path in drawn]
+    assert sizes == [
+        (3 * 480, 2 * 360),
+        (6 * 240, len(CLASSES) // 6 * 200),
+        (6 * 240, len(CATEGORIES) // 6 * 200),
+    ]
 
 
 def test_recordings_are_whole_and_can_be_extracted(world: Path, tmp_path: Path) -> None:
@@ -144,7 +188,7 @@ def test_captions_come_in_pairs_with_images(world: Path) -> None:
         "val": ["scene3001_00"],
     }
     for image in table.image:
-        assert image_size(image["bytes"]) == (192, 144)
+        assert image_size(image["bytes"]) == (176, 132)
     per_image = table.groupby(["scene_id", "frame_index"]).caption.nunique()
     assert per_image.mean() > 2
 

@@ -1,0 +1,127 @@
+"""Draws coloured points as tiles of a contact sheet: (H, W, 3) RGB arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Tile = NDArray[np.uint8]
+
+TILE = (480, 360)  # width, height in pixels
+BACKGROUND = (38, 42, 51)
+DISTANCE = 2.5  # of the eye, in radii of the cloud
+FILL = 0.9  # of the tile
+
+# Rotations (3, 3) to OpenCV axes (x right, y down, z forward), for who looks along +y or +z.
+FROM_Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+FROM_Y_UP = np.array([[-1.0, 0, 0], [0, -1, 0], [0, 0, 1]])
+
+
+@dataclass(frozen=True)
+class View:
+    """An orbit around the cloud's centre: angles in degrees, 0 is the camera's own side."""
+
+    name: str
+    around: float
+    above: float
+
+
+def splat(
+    points: NDArray[np.floating[Any]],
+    colors: NDArray[np.uint8],
+    view: View,
+    *,
+    size: tuple[int, int] = TILE,
+    point_pixels: int = 3,
+    scale: bool = True,
+) -> Tile:
+    """Draw (N, 3) points in metres, OpenCV axes, with (N, 3) colours; `size` is (width, height).
+
+    Perspective, filling the tile, nearer points over farther ones, with a bar of known length.
+    """
+    width, height = size
+    low, high = np.percentile(points, (1, 99), axis=0)
+    radius = float(np.linalg.norm(high - low)) / 2 + 1e-6
+    seen = (points - (low + high) / 2) @ _orbit(view).T
+    seen[:, 2] += DISTANCE * radius
+    depth = seen[:, 2]
+    flat = seen[:, :2] / np.maximum(depth, radius)[:, None]
+    left_top, right_bottom = np.percentile(flat, (1, 99), axis=0)
+    zoom = float((FILL * np.array(size) / (right_bottom - left_top + 1e-6)).min())
+    middle = (left_top + right_bottom) / 2
+    column, row = np.rint(np.array(size) / 2 + zoom * (flat - middle)).astype(int).T
+    tile = np.full((height, width, 3), BACKGROUND, np.uint8)
+    inside = (depth > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    order = np.flatnonzero(inside)[np.argsort(-depth[inside])]  # far to near: the near one stays
+    for dy in range(point_pixels):
+        for dx in range(point_pixels):
+            y = np.minimum(row[order] + dy, height - 1)
+            x = np.minimum(column[order] + dx, width - 1)
+            tile[y, x] = colors[order]
+    if scale:
+        _draw_scale(tile, pixels_per_metre=zoom / (DISTANCE * radius))
+    return tile
+
+
+def towards_eye(normals: NDArray[np.floating[Any]], view: View) -> NDArray[np.bool_]:
+    """Say which surfaces, by their normals (N, 3) in OpenCV axes, show their front in a view."""
+    return (normals @ _orbit(view).T)[:, 2] < 0
+
+
+def label(tile: Tile, text: str) -> Tile:
+    """Write a line into the upper left corner of a copy of the tile."""
+    drawn = np.ascontiguousarray(tile)
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5
+    (text_width, text_height), baseline = cv2.getTextSize(text, font, scale, 1)
+    cv2.rectangle(drawn, (0, 0), (text_width + 12, text_height + baseline + 8), (0, 0, 0), -1)
+    cv2.putText(drawn, text, (6, text_height + 4), font, scale, (255, 255, 255), 1)
+    return drawn
+
+
+def save_grid(path: Path, tiles: Sequence[Tile], columns: int) -> Path:
+    """Write tiles of one size as a PNG, row by row; the last row may be short."""
+    blank = np.full_like(tiles[0], 0)
+    padded = [*tiles, *[blank] * (-len(tiles) % columns)]
+    rows = [np.concatenate(padded[n : n + columns], axis=1) for n in range(0, len(padded), columns)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1]):
+        raise OSError(f"{path}: cannot be written")
+    return path
+
+
+def _draw_scale(tile: Tile, *, pixels_per_metre: float) -> None:
+    """Draw a bar of 1, 10, 100... metres (or 0.1, 0.01, ...), true at the cloud's centre.
+
+    A wrong depth unit or intrinsic shows in it: a room is a few metres wide.
+    """
+    metres = 10.0 ** np.floor(np.log10(tile.shape[1] / 2 / pixels_per_metre))
+    left, bottom = 10, tile.shape[0] - 12
+    right = left + round(metres * pixels_per_metre)
+    cv2.line(tile, (left, bottom), (right, bottom), (255, 255, 255), 2)
+    cv2.putText(
+        tile, f"{metres:g} m", (left, bottom - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255,) * 3, 1
+    )
+
+
+def _orbit(view: View) -> NDArray[np.float64]:
+    """Return the (3, 3) rotation that brings the view's side to the front; y is down."""
+    around, above = np.radians((view.around, view.above))
+    turn = np.array(
+        [
+            [np.cos(around), 0, np.sin(around)],
+            [0, 1, 0],
+            [-np.sin(around), 0, np.cos(around)],
+        ]
+    )
+    tilt = np.array(
+        [
+            [1, 0, 0],
+            [0, np.cos(above), -np.sin(above)],
+            [0, np.sin(above), np.cos(above)],
+        ]
+    )
+    return tilt @ turn
