@@ -4,7 +4,6 @@ Camera frame in OpenCV's convention: x right, y down, z forward. Axis 0 is the m
 frame with fewer than P valid pixels stores each of them once, then repeats some of them.
 """
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from cache.card import Card, CardError
-from cache.commit import commit, partial_path
+from cache.scene_group import CARD_KEY, create_group, missing_chunks, scene_card
 
 SCHEMA_VERSION = 1
 FRAMES_PER_CHUNK = 16
@@ -22,7 +21,6 @@ SCALE_M = 1e-3
 # What int16 millimetres can hold, with room for rounding.
 MAX_COORDINATE_M = 32.7
 MAX_POINTS_PER_FRAME = 1_000_000  # a chunk of 16 such frames is 96 MB
-_CARD_KEY, _METADATA = "card", "zarr.json"
 
 
 def _attributes() -> dict[str, Any]:
@@ -73,7 +71,7 @@ class PointsWriter:
         """Write what is left, cut the array to the frames that came, and add the card."""
         self._write_chunk(self.num_frames % FRAMES_PER_CHUNK)
         self._array.resize((self.num_frames, *self._array.shape[1:]))
-        self._array.update_attributes({_CARD_KEY: card.to_dict()})
+        self._array.update_attributes({CARD_KEY: card.to_dict()})
 
     def _write_chunk(self, num_frames: int) -> None:
         if num_frames:
@@ -82,45 +80,8 @@ class PointsWriter:
 
 
 def create_store(store: Path) -> None:
-    """Make `store` a Zarr group if it is none yet. One process at a time: hold a lock."""
-    if (store / _METADATA).exists():
-        return
-    # By the Zarr v3 specification; zarr-python would write it in a thread that outlives Ctrl-C.
-    group = {"zarr_format": 3, "node_type": "group", "attributes": _attributes()}
-    with partial_path(store / _METADATA) as partial:
-        partial.write_text(json.dumps(group, indent=2))
-        commit(partial, store / _METADATA)
-
-
-def list_scenes(store: Path) -> list[str]:
-    """Return the ids of all complete scenes, sorted."""
-    if not store.is_dir():
-        return []
-    return sorted(child.name for child in store.iterdir() if points_card(store, child.name))
-
-
-def points_card(store: Path, scene_id: str) -> Card | None:
-    """Return the card of a complete scene, None if there is none. Opens one small file."""
-    path = store / scene_id / _METADATA
-    try:
-        metadata = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError as error:
-        raise CardError(f"{path}: not Zarr metadata: {error}; delete {path.parent}") from None
-    if not isinstance(metadata, dict):
-        raise CardError(f"{path}: not Zarr metadata; delete {path.parent}")
-    raw = metadata.get("attributes", {}).get(_CARD_KEY)
-    return Card.from_dict(raw, where=str(path.parent)) if raw is not None else None
-
-
-def missing_chunks(store: Path, scene_id: str) -> int:
-    """Return how many of a complete scene's chunk files are not there: Zarr would read zeros."""
-    shape = json.loads((store / scene_id / _METADATA).read_bytes())["shape"]
-    files = (
-        store / scene_id / "c" / str(i) / "0" / "0" for i in range(-(-shape[0] // FRAMES_PER_CHUNK))
-    )
-    return sum(not file.is_file() for file in files)
+    """Make `store` the group of all scenes if it is none yet. Hold a lock."""
+    create_group(store, _attributes())
 
 
 def read_points(store: Path, scene_id: str) -> NDArray[np.int16]:
@@ -130,12 +91,12 @@ def read_points(store: Path, scene_id: str) -> NDArray[np.int16]:
     """
     path = store / scene_id
     remedy = f"; delete {path} and run extract again"
-    if points_card(store, scene_id) is None:
+    if scene_card(store, scene_id) is None:
         raise CardError(f"{path} is missing or incomplete; run extract again")
     array = zarr.open_array(path, mode="r")
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.int16:
         raise CardError(f"{path}: expected (F, P, 3) int16, found {array.shape} {array.dtype}")
-    if missing := missing_chunks(store, scene_id):
+    if missing := missing_chunks(path):
         raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
     try:
         return cast("NDArray[np.int16]", np.asarray(array[:]))

@@ -7,7 +7,8 @@ from rich.progress import track
 
 from cache.card import CardError, JsonDict
 from cache.frames import KEPT, frames_card, frames_path, iter_images, read_frames
-from cache.points import SCALE_M, missing_chunks, points_card, read_points
+from cache.points import SCALE_M, read_points
+from cache.scene_group import missing_chunks, scene_card
 from pipeline.inspect.lines import line, verdict
 from pipeline.summaries import counts
 from pipeline.workspace import Workspace
@@ -53,13 +54,13 @@ def inspect_scenes(
 
 def _check_scene(paths: Workspace, scene_id: str, verify: bool, sens: Path | None) -> JsonDict:
     """Return the scene's card as plain types. Raises ValueError if its two halves disagree."""
-    card = points_card(paths.points, scene_id)
+    card = scene_card(paths.points, scene_id)
     manifest = frames_path(paths.frames, scene_id)
     if card is None:
         raise CardError(f"{paths.points / scene_id} is missing or incomplete; run extract again")
     if frames_card(manifest) != card:
         raise CardError(f"{manifest} and {paths.points / scene_id} are not of the same run")
-    if missing := missing_chunks(paths.points, scene_id):
+    if missing := missing_chunks(paths.points / scene_id):
         raise CardError(
             f"{paths.points / scene_id}: {missing} of its chunks are missing; run extract again"
         )
@@ -84,7 +85,7 @@ def _verify_scene(paths: Workspace, scene_id: str) -> None:
             raise CardError(f"{manifest}: frame {row['frame_index']} has an image of another size")
     if len(points) and not (points[..., 2] > 0).all():
         raise CardError(f"{paths.points / scene_id}: points at or behind the camera")
-    farthest = points_card(paths.points, scene_id).config["max_depth_m"] / SCALE_M  # type: ignore[union-attr]
+    farthest = scene_card(paths.points, scene_id).config["max_depth_m"] / SCALE_M  # type: ignore[union-attr]
     if len(points) and points[..., 2].max() > farthest:
         raise CardError(f"{paths.points / scene_id}: points beyond max_depth_m")
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import claim, lock, sweep
 from cache.frames import KEPT
-from cache.points import create_store, list_scenes, points_card
+from cache.points import create_store
+from cache.scene_group import list_scenes, scene_card
 from stages.precompute.extract_scene import (
     ExtractConfig,
     SceneJob,
@@ -147,7 +148,7 @@ def _refuse_other_configuration(
     wanted, changes = config.content(), []
     others = []
     for scene_id in list_scenes(points):
-        card = points_card(points, scene_id)
+        card = scene_card(points, scene_id)
         assert card is not None
         if card.config != wanted and not (overwrite and scene_id in chosen):
             others.append(scene_id)

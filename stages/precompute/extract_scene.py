@@ -23,9 +23,8 @@ from cache.points import (
     MAX_POINTS_PER_FRAME,
     SCHEMA_VERSION,
     PointsWriter,
-    missing_chunks,
-    points_card,
 )
+from cache.scene_group import missing_chunks, scene_card
 from stages.precompute.backproject import back_project, depth_limit, draw_pixels, repeat_to
 from stages.settings import Settings
 from stages.sources.scannet_layout import Scene
@@ -226,7 +225,7 @@ def complete_card(job: SceneJob) -> Card | None:
     was made from another input or configuration, unless it may be overwritten.
     """
     scene = job.scene
-    card = points_card(job.points, scene.scene_id)
+    card = scene_card(job.points, scene.scene_id)
     if card is None or not _is_whole(job, card):
         return None
     wanted = Card(KIND, SCHEMA_VERSION, job.config.content(), _inputs(scene))
@@ -250,7 +249,7 @@ def _is_whole(job: SceneJob, card: Card) -> bool:
         same_run = frames_card(frames_path(job.frames, job.scene.scene_id)) == card
     except CardError:
         return False
-    return same_run and not missing_chunks(job.points, job.scene.scene_id)
+    return same_run and not missing_chunks(job.points / job.scene.scene_id)
 
 
 def num_samples(sens: SensReader, stride_frames: int) -> int:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.frames import KEPT, frames_path, iter_images, read_frames
-from cache.points import SCALE_M, list_scenes, read_points
+from cache.points import SCALE_M, read_points
+from cache.scene_group import list_scenes
 from stages.precompute.backproject import color_points
 from stages.report.drawing import TILE, Tile, View, label, save_grid, splat
 

@@ -10,11 +10,10 @@ from cache.card import Card, CardError
 from cache.points import (
     PointsWriter,
     create_store,
-    list_scenes,
-    points_card,
     read_points,
     to_millimetres,
 )
+from cache.scene_group import list_scenes, scene_card
 
 CARD = Card("thing", 1, {}, {})
 
@@ -34,7 +33,7 @@ def test_what_is_written_is_read(tmp_path: Path, num_frames: int) -> None:
     found = read_points(tmp_path / "points.zarr", "a")
     assert found.dtype == np.int16
     np.testing.assert_array_equal(found, np.rint(points * 1000).reshape(-1, 64, 3))
-    assert points_card(tmp_path / "points.zarr", "a") == CARD
+    assert scene_card(tmp_path / "points.zarr", "a") == CARD
 
 
 def test_the_store_says_unit_scale_and_frame(tmp_path: Path) -> None:
@@ -59,8 +58,8 @@ def test_a_scene_without_a_card_is_not_there(tmp_path: Path) -> None:
     write(store, "a", np.ones((1, 8, 3)))
     PointsWriter(store / "half", points_per_frame=8, max_frames=1)
     assert list_scenes(store) == ["a", "b"]
-    assert points_card(store, "half") is None
-    assert points_card(store, "nowhere") is None
+    assert scene_card(store, "half") is None
+    assert scene_card(store, "nowhere") is None
 
 
 def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
@@ -86,7 +85,7 @@ def test_broken_metadata_is_one_clear_error(tmp_path: Path) -> None:
     for text in ("{", "[]"):
         (tmp_path / "a" / "zarr.json").write_text(text)
         with pytest.raises(CardError, match="not Zarr metadata"):
-            points_card(tmp_path, "a")
+            scene_card(tmp_path, "a")
 
 
 def test_millimetres_round_and_never_wrap() -> None:

@@ -18,7 +18,8 @@ import pytest
 from cache.card import CardError
 from cache.commit import claim, lock
 from cache.frames import KEPT, frames_card, iter_images, read_frames
-from cache.points import list_scenes, points_card, read_points
+from cache.points import read_points
+from cache.scene_group import list_scenes, scene_card
 from stages.precompute import extract, extract_scene
 from stages.precompute.extract import ExtractReport
 from stages.precompute.extract_scene import ExtractConfig
@@ -137,7 +138,7 @@ def test_draws_depend_on_seed_scene_and_frame_only(scannet: Path, tmp_path: Path
 
 def test_the_two_halves_carry_the_same_card(extracted: Path) -> None:
     for scene_id in list_scenes(extracted / "points.zarr"):
-        card = points_card(extracted / "points.zarr", scene_id)
+        card = scene_card(extracted / "points.zarr", scene_id)
         assert card == frames_card(extracted / "frames" / f"{scene_id}.parquet")
         assert card is not None
         assert card.config == CONFIG.content()
@@ -203,7 +204,7 @@ def test_points_are_committed_last(
     report = run(scannet, tmp_path, scenes=find_scenes(scannet, ("val",)).scenes)
     assert list(report.failed) == ["scene0002_00"]
     assert committed == ["scene0002_00.parquet"]
-    assert points_card(tmp_path / "points.zarr", "scene0002_00") is None
+    assert scene_card(tmp_path / "points.zarr", "scene0002_00") is None
 
 
 def test_manifest_of_a_recording_whose_cameras_differ(tmp_path: Path) -> None:
@@ -337,7 +338,7 @@ def test_one_bad_scene_never_stops_the_others(scannet: Path, tmp_path: Path) -> 
     assert list(report.failed) == ["scene0000_00"]
     assert "only version 4" in report.failed["scene0000_00"]
     assert "the file ends at" in report.damaged["scene0000_01"]
-    card = points_card(tmp_path / "out" / "points.zarr", "scene0000_01")
+    card = scene_card(tmp_path / "out" / "points.zarr", "scene0000_01")
     assert card is not None
     assert card.counts["frames_in_header"] == 24 > card.counts["frames_whole"] > 0
     assert card.counts["frames_sampled"] == -(-card.counts["frames_whole"] // 5)
