@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -451,10 +450,16 @@ def test_killed_at_any_moment_and_run_again(tmp_path: Path, workers: int) -> Non
 def wait_for_work(process: subprocess.Popen, out: Path, moment: int) -> None:
     """Wait until a partial file is there, then some milliseconds more each time."""
     deadline = time.monotonic() + 20
-    partials: Callable[[], bool] = lambda: any(out.glob(".*partial*/*"))  # noqa: E731
-    while process.poll() is None and not partials() and time.monotonic() < deadline:
+    while process.poll() is None and not has_partials(out) and time.monotonic() < deadline:
         time.sleep(0.002)
     time.sleep(0.02 * moment)
+
+
+def has_partials(out: Path) -> bool:
+    try:
+        return any(out.glob(".*partial*/*"))
+    except FileNotFoundError:  # renamed while we looked
+        return False
 
 
 def test_real_recording(tmp_path: Path) -> None:
