@@ -40,6 +40,7 @@ Strict = Annotated[
     bool, typer.Option("--strict", help="Exit 1 if any frame or scene was left out.")
 ]
 Workers = Annotated[int, typer.Option(min=0, help="Processes; 0 is one for each core.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 DEFAULT_ROOT = Path("workspace")
@@ -154,6 +155,48 @@ def extract(
         raise Failure(f"{len(report.failed)} of {counted(num_mine, 'scene')} failed, see above")
     if strict and (report.skipped_anything or found.missing):
         raise Failure("something was left out, see above (--strict)")
+
+
+@app.command("teacher-cache")
+def teacher_cache(
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0 chooses.")] = 0,
+    overwrite: Overwrite = False,
+    strict: Strict = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Cache what the frozen 2D teacher says of every kept frame.
+
+    Under torchrun, each process takes its share of the scenes and its own GPU.
+    """
+    from pipeline.summaries import counted, print_cache_report
+    from stages.device import choose_device
+    from stages.precompute import teacher_cache as stage
+    from stages.precompute.teachers import TeacherConfig, load_teacher
+
+    settings = load_section(config, "teacher", TeacherConfig, overrides)
+    paths = _workspace(workspace)
+    where = choose_device(device)
+    teacher = load_teacher(settings, trained=paths.teacher(settings.name)).to(where)
+    store = paths.prefixes(settings.name)
+    report = stage.run(
+        settings,
+        teacher,
+        frames=paths.frames,
+        points=paths.points,
+        store=store,
+        workers=workers or max(1, num_cores() - 1),
+        share=(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))),
+        overwrite=overwrite,
+    )
+    print_cache_report(report, store)
+    if report.failed:
+        raise Failure(f"{counted(len(report.failed), 'scene')} failed, see above")
+    if strict and report.invalid:
+        raise Failure("some images could not be decoded, see above (--strict)")
 
 
 @app.command("pack-sens")

@@ -1,13 +1,18 @@
 """What a stage tells a person when it begins and ends, in a few plain lines."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from cache.frames import KEPT
 from pipeline.workspace import Workspace
-from stages.precompute.extract import ExtractReport
 from stages.sources.scannet_layout import PUBLISHED_COUNTS, SceneList
+
+if TYPE_CHECKING:
+    from stages.precompute.extract import ExtractReport
+    from stages.precompute.teacher_cache import CacheReport
 
 MAX_NAMES = 5
 
@@ -27,7 +32,7 @@ def print_scene_list(found: SceneList, *, official: bool) -> None:
         typer.echo(f"  there, but in no split list, so left out: {names(found.unlisted)}")
 
 
-def print_extract_report(report: ExtractReport, paths: Workspace) -> None:
+def print_extract_report(report: "ExtractReport", paths: Workspace) -> None:
     """Say what was kept, rejected by reason, failed and why."""
     rejected = {reason: n for reason, n in sorted(report.statuses.items()) if reason != KEPT}
     typer.echo(
@@ -64,3 +69,22 @@ def counts(by_reason: Mapping[str, int]) -> str:
 def gigabytes(size: int) -> str:
     """Write bytes as MB or GB, of a million or a thousand million bytes."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
+def print_cache_report(report: "CacheReport", store: Path) -> None:
+    """Say what was cached, what could not be decoded, and what failed."""
+    typer.echo(
+        f"teacher-cache: {counted(report.cached, 'scene')} cached, {report.complete_before} complete "
+        f"before, {len(report.failed)} failed"
+    )
+    invalid = sum(report.invalid.values())
+    typer.echo(f"  images: {report.images - invalid} valid, {invalid} cannot be decoded")
+    for scene_id, count in sorted(report.invalid.items()):
+        typer.echo(f"  not decoded: {scene_id}: {counted(count, 'image')}")
+    for scene_id, error in sorted(report.failed.items()):
+        typer.echo(f"  failed: {scene_id}: {error}")
+    if report.num_train_rows is None:
+        typer.echo("  statistics: not yet, other scenes are still missing")
+    else:
+        typer.echo(f"  statistics: over {report.num_train_rows} training rows")
+    typer.echo(f"  in {store}")

@@ -50,6 +50,14 @@ class Workspace:
         """Points of all scenes, one Zarr group."""
         return self.root / "points.zarr"
 
+    def teacher(self, name: str) -> Path:
+        """A teacher that teacher-train made."""
+        return self.root / "teacher" / name
+
+    def prefixes(self, name: str) -> Path:
+        """What a teacher says of all frames, one Zarr group."""
+        return self.root / "teacher" / f"{name}.zarr"
+
     @property
     def figures(self) -> Path:
         """Pictures for people."""

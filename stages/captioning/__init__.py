@@ -1,0 +1,1 @@
+"""Words from prefixes: the only room that knows both stages."""

@@ -1,0 +1,246 @@
+"""Image towers: open_clip's (CLIP, SigLIP, ...) and timm's (DINOv2, ...), with their preprocessing.
+
+OpenAI's CLIP weights need the QuickGELU activation. Where it would be the wrong one, or nobody can
+know which is right, loading is refused.
+"""
+
+import hashlib
+import logging
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from stages.hub import go_offline_if_unreachable
+from stages.precompute.clip_images import Crop, Preprocessing
+
+Activation = Literal["quickgelu", "gelu"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class Tower:
+    """A frozen image tower, and how images must be prepared for it.
+
+    `encode` takes normalised pixels (B, 3, S, S) and returns un-normalised global embeddings (B, E)
+    and patch tokens (B, N, W), None if it has none; `patch_layer` says where those are taken.
+    """
+
+    module: nn.Module
+    preprocessing: Preprocessing
+    encode: Callable[[Tensor], tuple[Tensor, Tensor | None]]
+    patch_layer: str = "last block, after the final norm"
+
+
+def open_clip_tower(
+    model: str,
+    pretrained: str | None,
+    *,
+    activation: Activation | None = None,
+    crop: Crop | None = None,
+    seed: int = 0,
+) -> Tower:
+    """Load a tower of open_clip, frozen.
+
+    `model` is one of its model names or a folder with `open_clip_config.json`; `pretrained` one of
+    its tags, a local file, or None for random weights by `seed`. Raises ValueError saying what to
+    do if weights are not to be had, do not fit, or would run with the wrong activation.
+    """
+    import open_clip
+
+    torch.manual_seed(seed)
+    folder = Path(model)
+    if (folder / "open_clip_config.json").is_file():
+        whole = _create(f"local-dir:{folder}", None)
+    elif pretrained is not None and _is_file(pretrained):
+        whole = _from_file(model, Path(pretrained), activation)
+    else:
+        if model not in open_clip.list_models():
+            raise ValueError(
+                f"{model}: neither a model of open_clip (open_clip.list_models() has them) nor a "
+                "folder with open_clip_config.json"
+            )
+        whole = _create(model, pretrained)
+    visual: Any = whole.visual
+    if hasattr(visual, "output_tokens"):
+        visual.output_tokens = True
+    about = visual.preprocess_cfg
+    own: Crop = "squash" if about["resize_mode"] == "squash" else "center"
+    size = about["size"] if isinstance(about["size"], int) else about["size"][0]
+    preprocessing = Preprocessing(
+        size=size,
+        crop=crop or own,
+        mean=tuple(about["mean"]),
+        std=tuple(about["std"]),
+        interpolation="bilinear" if about["interpolation"] == "bilinear" else "bicubic",
+    )
+    _freeze(visual)
+
+    def encode(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        output = visual(pixels)
+        return output if isinstance(output, tuple) else (output, None)
+
+    return Tower(visual, preprocessing, encode)
+
+
+def timm_tower(model: str, *, crop: Crop | None = None) -> Tower:
+    """Load a pretrained tower of timm, frozen, without its classifier."""
+    import timm
+
+    go_offline_if_unreachable()
+    try:
+        module: Any = timm.create_model(model, pretrained=True, num_classes=0)
+    except Exception as error:
+        raise ValueError(f"timm's {model} cannot be loaded: {error}") from None
+    data: Any = timm.data
+    about = data.resolve_model_data_config(module)
+    preprocessing = Preprocessing(
+        size=about["input_size"][-1],
+        crop=crop or "center",
+        mean=tuple(about["mean"]),
+        std=tuple(about["std"]),
+        interpolation="bilinear" if about["interpolation"] == "bilinear" else "bicubic",
+    )
+    _freeze(module)
+
+    def encode(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        features = module.forward_features(pixels)
+        pooled = module.forward_head(features, pre_logits=True)
+        if features.ndim != 3:
+            return pooled, None
+        return pooled, features[:, module.num_prefix_tokens :]
+
+    return Tower(module, preprocessing, encode)
+
+
+def _create(model: str, pretrained: str | None, **options: Any) -> Any:
+    import open_clip
+
+    if pretrained:
+        go_offline_if_unreachable()
+    logging.disable(logging.ERROR)  # it warns of random weights, and says errors twice
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            whole = open_clip.create_model(
+                model, pretrained=pretrained, pretrained_text=False, **options
+            )
+        except Exception as error:  # whatever a download or a file can raise
+            raise ValueError(
+                f"{model}, {pretrained or 'its own weights'}: cannot be loaded: {_first(error)} "
+                f"{_way_out(model, pretrained)}"
+            ) from None
+        finally:
+            logging.disable(logging.NOTSET)
+    mismatch = [str(w.message) for w in caught if "QuickGELU mismatch" in str(w.message)]
+    if mismatch:
+        raise ValueError(
+            f"{mismatch[0]} The embeddings would differ silently; name the model with the right "
+            "activation, such as ViT-B-32-quickgelu for OpenAI's weights"
+        )
+    return whole
+
+
+def _from_file(model: str, path: Path, activation: Activation | None) -> Any:
+    state, known = _read_weights(path)
+    activation = known or activation
+    if activation is None:
+        raise ValueError(
+            f"{path}: which activation these weights were trained with cannot be told from the "
+            "file; say --set teacher.activation=quickgelu (OpenAI's CLIP) or =gelu"
+        )
+    if activation == "gelu" and model.endswith("quickgelu"):
+        raise ValueError(f"{path}: activation gelu, but the model is {model}")
+    whole = _create(model, None, force_quick_gelu=activation == "quickgelu")
+    own = {
+        k.removeprefix("visual."): v.float() for k, v in state.items() if k.startswith("visual.")
+    }
+    expected = whole.visual.state_dict()
+    wrong = [
+        f"{key} {tuple(own[key].shape) if key in own else 'missing'}, expected {tuple(value.shape)}"
+        for key, value in expected.items()
+        if key not in own or own[key].shape != value.shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"{path}: not the weights of {model}: visual.{'; visual.'.join(wrong[:3])}"
+        )
+    whole.visual.load_state_dict({key: own[key] for key in expected})
+    return whole
+
+
+def _read_weights(path: Path) -> tuple[dict[str, Tensor], Activation | None]:
+    """Return a file's tensors, and the activation if the file is a known one."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from stages.precompute.clipcap import load_checkpoint
+
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path), None
+        except SafetensorError as error:
+            raise ValueError(f"{path}: not a safetensors file, or cut off: {error}") from None
+    if not _is_torchscript(path):
+        return load_checkpoint(path), None
+    # OpenAI publishes TorchScript, which can run code: only the very files it published.
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 24):
+            digest.update(block)
+    if digest.hexdigest() not in _published_by_openai():
+        raise ValueError(
+            f"{path}: a TorchScript archive, which can run code when it is loaded, and its sha256 "
+            f"{digest.hexdigest()} is none that OpenAI published; use a safetensors copy instead"
+        )
+    return dict(torch.jit.load(path, map_location="cpu").state_dict()), "quickgelu"
+
+
+def _published_by_openai() -> set[str]:
+    """The sha256 of OpenAI's CLIP files, which stand in their addresses."""
+    import open_clip
+
+    models = open_clip.list_pretrained_models_by_tag("openai")
+    return {open_clip.get_pretrained_url(model, "openai").split("/")[-2] for model in models}
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("constants.pkl") for name in archive.namelist())
+
+
+def _is_file(text: str) -> bool:
+    path = Path(text)
+    if path.suffix in (".pt", ".pth", ".bin", ".safetensors") and not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    return path.is_file()
+
+
+def _freeze(module: nn.Module) -> None:
+    module.eval().requires_grad_(False)
+
+
+def _way_out(model: str, tag: str | None) -> str:
+    """Where weights can be fetched by hand, and how to name them."""
+    import open_clip
+
+    about = open_clip.get_pretrained_cfg(model, tag) if tag else {}
+    if not about:
+        return ""
+    activation = "quickgelu" if about.get("quick_gelu") else "gelu"
+    return (
+        f"Without a network, fetch open_clip_model.safetensors of https://huggingface.co/"
+        f"{about.get('hf_hub', '').strip('/')} elsewhere and name it: --set teacher.pretrained=PATH "
+        f"--set teacher.activation={activation}"
+    )
+
+
+def _first(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
