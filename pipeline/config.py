@@ -5,7 +5,7 @@ section, so a command can run where another stage's packages are not installed.
 """
 
 import difflib
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import UnionType
@@ -50,6 +50,14 @@ def load_section(config: str, section: str, schema: type[S], overrides: Sequence
     except ValidationError as error:
         lines = _explain(error, section, schema, lambda key: source.get(key, config))
         raise ConfigError("; ".join(lines)) from None
+
+
+def validated(schema: type[S], values: Mapping[str, Any]) -> S:
+    """Rebuild a configuration that an artifact carries. Raises ConfigError."""
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(f"an artifact's configuration is of another version: {error}") from None
 
 
 def shipped_configs() -> list[str]:

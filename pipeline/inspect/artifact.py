@@ -7,6 +7,7 @@ from cache.captions import captions_card, read_captions
 from pipeline.inspect.extracted import inspect_extracted, inspect_scenes
 from pipeline.inspect.lines import line, verdict
 from pipeline.inspect.recording import inspect_sens
+from pipeline.inspect.teacher import inspect_store, inspect_trained
 from pipeline.summaries import counts
 from pipeline.workspace import Workspace
 from stages.sample.sample import world_card
@@ -26,6 +27,10 @@ def inspect_path(path: Path, *, verify: bool, sens: Path | None) -> bool:
         raise ValueError(f"{path}: --sens compares with one scene: give points.zarr/<scene>")
     if path.is_file():
         return _inspect_file(path, verify)
+    if path.suffix == ".zarr" and path.parent.name == "teacher":
+        return inspect_store(path, verify=verify)
+    if path.parent.name == "teacher":
+        return inspect_trained(path)
     if path.name == "points.zarr":
         return inspect_extracted(Workspace(path.parent), verify=verify)
     if (path / "recordings").is_dir() and (path / "scans").is_dir():
@@ -59,6 +64,12 @@ def _inspect_workspace(paths: Workspace, verify: bool) -> bool:
     if paths.points.is_dir() or paths.frames.is_dir():
         line("", "")
         found.append(inspect_extracted(paths, verify=verify))
+    for folder in sorted(paths.root.glob("teacher/[!.]*")):
+        line("", "")
+        if folder.suffix == ".zarr":
+            found.append(inspect_store(folder, verify=verify))
+        else:
+            found.append(inspect_trained(folder))
     if not found:
         raise _unknown(paths.root)
     return all(found)
@@ -93,5 +104,5 @@ def _inspect_sample(path: Path) -> bool:
 def _unknown(path: Path) -> ValueError:
     return ValueError(
         f"{path}: expected a .sens, a workspace, its points.zarr, sample/ or captions.parquet, or "
-        "one scene: points.zarr/<scene> or frames/<scene>.parquet"
+        "one scene: points.zarr/<scene> or frames/<scene>.parquet, or something in teacher/"
     )

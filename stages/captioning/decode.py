@@ -44,14 +44,15 @@ class Captioner:
 
 
 def load_captioner(
-    state: Mapping[str, Tensor], tokenizer: str, *, where: str, num_heads: int | None = None
+    state: Mapping[str, Tensor], tokenizer: str, *, where: str, device: torch.device | str = "cpu"
 ) -> Captioner:
     """Rebuild the language model of a ClipCap checkpoint, with its tokenizer.
 
     Raises ValueError naming `where` if it has none, or saying which files the tokenizer needs.
     """
     loaded = load_tokenizer(tokenizer)
-    model = load_language_model(state, where=where, num_heads=num_heads)
+    model: Any = load_language_model(state, where=where)
+    model.to(device)
     if len(loaded) > model.config.vocab_size:
         raise ValueError(
             f"tokenizer {tokenizer} has {len(loaded)} tokens, {where} {model.config.vocab_size}; "
@@ -100,6 +101,8 @@ def load_language_model(
         n_embd=width,
         n_layer=len(layers),
         n_head=num_heads or max(1, width // HEAD_WIDTH),
+        bos_token_id=min(50_256, vocabulary - 1),
+        eos_token_id=min(50_256, vocabulary - 1),
     )
     model = GPT2LMHeadModel(config)
     own.setdefault("lm_head.weight", own["transformer.wte.weight"])

@@ -37,6 +37,7 @@ class TeacherConfig(Settings):
     kind: Literal["clipcap", "clip-global", "timm", "random"] = "clipcap"
     # ClipCap's checkpoint: a file, `conceptual` (downloaded), or `trained` (by teacher-train).
     source: str = "conceptual"
+    trained: str = "trained"  # the name of the teacher of `source: trained`
     model: str = "ViT-B-32-quickgelu"
     pretrained: str = "openai"  # a tag of open_clip, or a file
     activation: Activation | None = None  # of weights in a file
@@ -129,7 +130,7 @@ def load_teacher(config: TeacherConfig, *, trained: Path) -> Teacher:
     model, pretrained, mapper = config.model, config.pretrained, None
     checkpoint = None
     if config.kind == "clipcap":
-        checkpoint = _checkpoint(config, trained)
+        checkpoint = checkpoint_file(config, trained)
         if config.source == "trained":
             model = str(trained)
         state = load_checkpoint(checkpoint)
@@ -160,7 +161,8 @@ def load_teacher(config: TeacherConfig, *, trained: Path) -> Teacher:
     )
 
 
-def _checkpoint(config: TeacherConfig, trained: Path) -> Path:
+def checkpoint_file(config: TeacherConfig, trained: Path) -> Path:
+    """Return ClipCap's checkpoint, downloading it if need be. Raises ValueError if it is nowhere."""
     if config.source == "conceptual":
         return find_conceptual_weights()
     if config.source == "trained":

@@ -51,6 +51,15 @@ def open_clip_tower(
     its tags, a local file, or None for random weights by `seed`. Raises ValueError saying what to
     do if weights are not to be had, do not fit, or would run with the wrong activation.
     """
+
+    whole = open_clip_model(model, pretrained, activation=activation, seed=seed)
+    return tower_of(whole, crop=crop)
+
+
+def open_clip_model(
+    model: str, pretrained: str | None, *, activation: Activation | None = None, seed: int = 0
+) -> Any:
+    """Load a whole model of open_clip, see `open_clip_tower`; its text side has random weights."""
     import open_clip
 
     torch.manual_seed(seed)
@@ -66,7 +75,12 @@ def open_clip_tower(
                 "folder with open_clip_config.json"
             )
         whole = _create(model, pretrained)
-    visual: Any = whole.visual
+    return whole
+
+
+def tower_of(whole: Any, *, crop: Crop | None = None) -> Tower:
+    """Take the image tower of an open_clip model, frozen."""
+    visual = whole.visual
     if hasattr(visual, "output_tokens"):
         visual.output_tokens = True
     about = visual.preprocess_cfg
@@ -82,6 +96,11 @@ def open_clip_tower(
     _freeze(visual)
 
     def encode(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        if hasattr(visual, "trunk"):  # one of timm's inside open_clip
+            features = visual.trunk.forward_features(pixels)
+            return visual.head(visual.trunk.forward_head(features)), _patches(
+                visual.trunk, features
+            )
         output = visual(pixels)
         return output if isinstance(output, tuple) else (output, None)
 
@@ -110,12 +129,16 @@ def timm_tower(model: str, *, crop: Crop | None = None) -> Tower:
 
     def encode(pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         features = module.forward_features(pixels)
-        pooled = module.forward_head(features, pre_logits=True)
-        if features.ndim != 3:
-            return pooled, None
-        return pooled, features[:, module.num_prefix_tokens :]
+        return module.forward_head(features, pre_logits=True), _patches(module, features)
 
     return Tower(module, preprocessing, encode)
+
+
+def _patches(trunk: Any, features: Tensor) -> Tensor:
+    """Patch tokens (B, N, W) of a timm model's features: a map (B, W, H, W'), or tokens."""
+    if features.ndim == 4:
+        return features.flatten(2).transpose(1, 2)
+    return features[:, trunk.num_prefix_tokens :]
 
 
 def _create(model: str, pretrained: str | None, **options: Any) -> Any:

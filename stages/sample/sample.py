@@ -18,7 +18,7 @@ from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import commit, partial_path
 from stages.progress import Progress
 from stages.sample.captions import describe
-from stages.sample.labels import label_table
+from stages.sample.labels import LABELS, label_table
 from stages.sample.objects import (
     CATEGORIES,
     CLASSES,
@@ -98,7 +98,9 @@ def run(config: SampleConfig, *, out: Path, captions: Path, workers: int = 1) ->
     Does nothing if they are there already; raises CardError if they are of another configuration.
     The same configuration gives the same bytes.
     """
-    card = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), {})
+    nouns = {label.noun: sorted({label.noun, label.plural}) for label in LABELS.values()}
+    details = {"nouns": nouns}  # that captions may name
+    card = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), {}, details=details)
     if _is_complete(out, captions, card):
         return card
     with partial_path(out) as new, partial_path(captions) as new_captions:

@@ -1,0 +1,123 @@
+"""Captions of images, of cached frames, and of a held-out set to judge a trained teacher by."""
+
+import html
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cache.captions import CaptionedImage, captions_card, read_captions
+from cache.frames import KEPT, frames_path, read_frames
+from cache.prefixes import PREFIX, VALID, read_array
+from stages.captioning.decode import Captioner
+from stages.captioning.scores import NounScores, noun_finder, score_nouns
+from stages.precompute.caption_pairs import telling_words
+from stages.precompute.clip_images import decode_or_none
+from stages.precompute.decoding import decode_batch
+from stages.precompute.teachers import Teacher
+
+BATCH_IMAGES = 64
+EXAMPLES = 24
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Nouns of captions of unseen images, and of captions of other images (the control)."""
+
+    captions: NounScores
+    shuffled: NounScores
+    num_images: int
+
+
+def caption_image(teacher: Teacher, captioner: Captioner, encoded: bytes, *, beams: int) -> str:
+    """Say what an image shows. Raises ValueError if it cannot be decoded."""
+    pixels = decode_or_none(teacher.tower.preprocessing, encoded)
+    if pixels is None:
+        raise ValueError("the image cannot be decoded")
+    device = teacher.get_buffer("mean").device
+    prefix = teacher(torch.from_numpy(pixels.copy())[None].to(device))["prefix"]
+    return captioner.captions(prefix, beams=beams)[0]
+
+
+def caption_frame(
+    captioner: Captioner, *, frames: Path, store: Path, scene_id: str, frame_index: int, beams: int
+) -> str:
+    """Say what the cached prefix of a frame says: no image is opened.
+
+    Raises ValueError if the frame was not sampled, not kept, or could not be decoded.
+    """
+    rows = read_frames(frames_path(frames, scene_id), ["frame_index", "status", "row"]).to_pylist()
+    where = f"{scene_id}:{frame_index}"
+    row = next((row for row in rows if row["frame_index"] == frame_index), None)
+    if row is None:
+        there = ", ".join(str(row["frame_index"]) for row in rows[:5])
+        raise ValueError(f"{where}: this frame was not sampled; sampled are {there}, ...")
+    if row["status"] != KEPT:
+        raise ValueError(f"{where}: this frame was rejected: {row['status']}")
+    if not read_array(store, scene_id, VALID)[row["row"]]:
+        raise ValueError(f"{where}: its image could not be decoded")
+    prefix = torch.from_numpy(read_array(store, scene_id, PREFIX)[row["row"]]).float()
+    return captioner.captions(prefix[None].to(captioner.model.device), beams=beams)[0]
+
+
+def judge(
+    teacher: Teacher, captioner: Captioner, captions: Path, *, table: Path | None = None
+) -> Judgement:
+    """Caption the images of the split `val` and score their nouns, beside shuffled captions.
+
+    The nouns are those that the file's card names, else words that tell its images apart. `table`
+    is an HTML page of images with what is said of them.
+    """
+    items = list(read_captions(captions, "val"))
+    said: list[str] = []
+    for start in range(0, len(items), BATCH_IMAGES):
+        said += _caption_batch(teacher, captioner, items[start : start + BATCH_IMAGES])
+    truths = [item.captions for item in items]
+    find = noun_finder(_nouns(captions))
+    order = np.random.default_rng(0).permutation(len(said))
+    shuffled = [said[i] for i in order]
+    if table:
+        _write_table(table, items, said)
+    return Judgement(
+        score_nouns(said, truths, find), score_nouns(shuffled, truths, find), len(items)
+    )
+
+
+def _caption_batch(
+    teacher: Teacher, captioner: Captioner, items: Sequence[CaptionedImage]
+) -> list[str]:
+    pixels, _ = decode_batch(teacher.tower.preprocessing, [item.image for item in items])
+    device = teacher.get_buffer("mean").device
+    return captioner.captions(teacher(torch.from_numpy(pixels).to(device))["prefix"])
+
+
+def _nouns(captions: Path) -> Mapping[str, Sequence[str]]:
+    card = captions_card(captions)
+    if card and "nouns" in card.details:
+        nouns: Mapping[str, Sequence[str]] = card.details["nouns"]
+        return nouns
+    words = telling_words([item.captions for item in read_captions(captions, "train")])
+    return {word: [word] for word in words}
+
+
+def _write_table(path: Path, items: Sequence[CaptionedImage], said: Sequence[str]) -> None:
+    """Write evenly chosen images, what was said, and what is true, as one self-contained page."""
+    rows = []
+    for index in np.linspace(0, len(items) - 1, min(EXAMPLES, len(items))).astype(int):
+        source = f"data:image/jpeg;base64,{b64encode(items[index].image).decode()}"
+        truth = "<br>".join(html.escape(caption) for caption in items[index].captions)
+        rows.append(
+            f'<tr><td><img src="{source}" width="240" alt=""></td>'
+            f"<td><b>{html.escape(said[index])}</b></td><td>{truth}</td></tr>"
+        )
+    page = (
+        "<!doctype html><meta charset='utf-8'><title>Captions</title>"
+        "<style>body{font:15px sans-serif}td{padding:6px 14px;vertical-align:top}</style>"
+        "<table><tr><th>image of an unseen room</th><th>the teacher's caption</th>"
+        f"<th>reference captions</th></tr>{''.join(rows)}</table>"
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page)
