@@ -24,7 +24,11 @@ def inspect_store(store: Path, *, verify: bool) -> bool:
     teacher = store_identity(store)
     identity, config = teacher["identity"], teacher["config"]
     line("prefixes", str(store))
-    line("teacher", f"{config['kind']}, {config['model']}, {config['pretrained']}")
+    trained = config["kind"] == "clipcap" and config["source"] == "trained"
+    which = (
+        f"trained {config['trained']}" if trained else f"{config['model']}, {config['pretrained']}"
+    )
+    line("teacher", f"{config['kind']}, {which}")
     line("tower", f"sha256 {identity['tower_sha256'][:16]}, {identity['precision']}")
     if identity["mapper_sha256"]:
         line("mapper", f"{identity['mapper']['kind']}, sha256 {identity['mapper_sha256'][:16]}")

@@ -7,6 +7,7 @@ last, and their card says that the scene is complete.
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,11 +69,12 @@ def run(
     `shard` (i, n) takes that `share` of them. Scenes that were extracted with another configuration
     are refused with an OtherConfigurationError, or replaced with `overwrite`.
     """
-    with lock(frames / ".locks" / points.name, wait=True):
-        _refuse_other_configuration(config, points, {s.scene_id for s in scenes}, overwrite)
-        running = claim(frames / ".locks" / f"{points.name}.running", config.content())
-        create_store(points)
-    with running:
+    with ExitStack() as running:
+        with lock(frames / ".locks" / points.name, wait=True):
+            _refuse_other_configuration(config, points, {s.scene_id for s in scenes}, overwrite)
+            claimed = claim(frames / ".locks" / f"{points.name}.running", config.content())
+            running.enter_context(claimed)
+            create_store(points)
         report, jobs = _plan(config, share(scenes, shard), frames, points, overwrite)
         total = sum(_count_samples(job) for job in jobs)
         with Progress("extract", total, "frames") as progress:

@@ -7,7 +7,7 @@ so that what is stored does not depend on what else was done in the same run.
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -100,11 +100,11 @@ def run(
     """
     identity = teacher.identity()
     locks = store.parent / ".locks"
-    with lock(locks / store.name, wait=True):
-        running = claim(locks / f"{store.name}.running", identity)
-        _prepare_store(store, config, identity, overwrite)
     report = CacheReport()
-    with running:
+    with ExitStack() as running:
+        with lock(locks / store.name, wait=True):
+            running.enter_context(claim(locks / f"{store.name}.running", identity))
+            _prepare_store(store, config, identity, overwrite)
         scenes = find_scenes(frames, points, report)
         mine = scenes[share[0] :: share[1]]
         todo = [scene for scene in mine if not _is_complete(store, scene, identity, report)]

@@ -1,0 +1,112 @@
+"""teacher-train: the official layouts, exact resume, both recipes, and that it learns."""
+
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from cache.card import CardError
+from stages.captioning.caption import judge
+from stages.captioning.decode import load_captioner
+from stages.precompute import caption_trainer
+from stages.precompute.caption_pairs import telling_words, train_tokenizer, word_presence
+from stages.precompute.clipcap import load_checkpoint, load_mapper
+from stages.precompute.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
+from tests.small_teacher import CONFIG, train_tiny, write_color_captions
+
+
+def test_the_folder_has_the_official_layouts(tmp_path: Path) -> None:
+    folder = train_tiny(tmp_path)
+    state = load_checkpoint(folder / CHECKPOINT_FILE)
+    assert {key.split(".")[0] for key in state} == {"clip_project", "gpt"}
+    assert load_mapper(state, where="x").shape.length == 3
+    clip = open_clip.create_model(f"local-dir:{folder}")
+    weights = load_file(folder / "open_clip_model.safetensors")
+    for key, value in clip.state_dict().items():
+        assert torch.equal(value, weights[key])
+    losses = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in losses] == [1, 2]
+    assert not list(tmp_path.glob("teacher/.tiny*"))
+
+
+def test_it_learns_colours(tmp_path: Path) -> None:
+    """Captions of unseen pictures name their colour; shuffled ones do not."""
+    folder = train_tiny(tmp_path, CONFIG.model_copy(update={"epochs": 30}))
+    teacher = load_teacher(TeacherConfig(source="trained"), trained=folder)
+    state = load_checkpoint(folder / CHECKPOINT_FILE)
+    captioner = load_captioner(state, str(folder), where="x")
+    table = tmp_path / "table.html"
+    found = judge(teacher, captioner, tmp_path / "captions.parquet", table=table)
+    assert found.num_images == 6
+    assert found.captions.f1 > 0.8 > found.shuffled.f1
+    assert table.read_text().count("<img") == 6
+
+
+def test_a_stopped_training_goes_on_exactly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train_tiny(tmp_path / "whole")
+    save = caption_trainer.Trainer.save
+
+    def stop_after_saving(self: caption_trainer.Trainer, *args: object) -> None:
+        save(self, *args)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(caption_trainer.Trainer, "save", stop_after_saving)
+        with pytest.raises(KeyboardInterrupt):
+            train_tiny(tmp_path / "stopped")
+    stopped = train_tiny(tmp_path / "stopped")
+    for name in ("clipcap.pt", "open_clip_model.safetensors", "metrics.jsonl", "artifact.json"):
+        if name == "clipcap.pt":
+            first, second = (load_checkpoint(folder / name) for folder in (whole, stopped))
+            assert all(torch.equal(first[key], second[key]) for key in first)
+        else:
+            assert (whole / name).read_bytes() == (stopped / name).read_bytes(), name
+
+
+def test_it_is_trained_once_and_never_mixed(tmp_path: Path) -> None:
+    folder = train_tiny(tmp_path)
+    before = (folder / CHECKPOINT_FILE).stat().st_mtime_ns
+    train_tiny(tmp_path)
+    assert (folder / CHECKPOINT_FILE).stat().st_mtime_ns == before
+    with pytest.raises(CardError, match="seed: 0 there, 1 asked"):
+        train_tiny(tmp_path, CONFIG.model_copy(update={"seed": 1}))
+
+
+@pytest.mark.parametrize("mapper", ["mlp", "transformer"])
+def test_what_is_frozen_stays(tmp_path: Path, mapper: str) -> None:
+    """The published recipes: the tower frozen, and the language model too with a transformer."""
+    change = {"train_tower": False, "mapper": mapper, "train_language_model": mapper == "mlp"}
+    if mapper == "transformer":
+        change["small_language_model"] = CONFIG.small_language_model
+    first = train_tiny(tmp_path / "a", CONFIG.model_copy(update={**change, "epochs": 1}))
+    second = train_tiny(tmp_path / "b", CONFIG.model_copy(update={**change, "epochs": 2}))
+    towers = [load_file(folder / "open_clip_model.safetensors") for folder in (first, second)]
+    assert all(torch.equal(towers[0][key], towers[1][key]) for key in towers[0])
+    states = [load_checkpoint(folder / CHECKPOINT_FILE) for folder in (first, second)]
+    words = all(torch.equal(states[0][k], states[1][k]) for k in states[0] if k.startswith("gpt."))
+    mappers = all(
+        torch.equal(states[0][k], states[1][k]) for k in states[0] if k.startswith("clip_project.")
+    )
+    assert (words, mappers) == (mapper == "transformer", False)
+
+
+def test_captions_without_a_split_are_refused(tmp_path: Path) -> None:
+    write_color_captions(tmp_path / "captions.parquet", val=0)
+    with pytest.raises(ValueError, match="no usable image of split val"):
+        train_tiny(tmp_path)
+    assert not (tmp_path / "teacher" / "tiny").exists()
+
+
+def test_words_and_tokens() -> None:
+    captions = [("a red wall.", "the wall."), ("a blue wall.",)] * 20
+    assert telling_words(captions) == ["blue", "red", "the"]
+    assert word_presence(captions[:2], ["blue", "red"]).tolist() == [[0, 1], [1, 0]]
+    tokenizer = train_tokenizer(captions, 300)
+    text = "a blue wall."
+    assert tokenizer.decode(tokenizer.encode(text)) == text
+    assert tokenizer.encode(text)[-1] == tokenizer.encode(".")[0]
