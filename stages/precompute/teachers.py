@@ -47,7 +47,7 @@ class TeacherConfig(Settings):
     crop: Crop | None = None  # None: as the model was trained
     precision: Precision = "fp32"
     arrays: tuple[Literal["clip", "patches"], ...] = ()
-    batch_images: int = Field(128, ge=1)
+    batch_images: int = Field(64, ge=1)
     seed: int = Field(0, ge=0)  # of untrained weights
 
 
@@ -71,6 +71,10 @@ class Teacher(nn.Module):
         self.register_buffer("mean", torch.tensor(about.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(about.std).view(1, 3, 1, 1))
         self.eval().requires_grad_(False)
+        self._weights = {
+            "tower_sha256": weights_sha256(tower.module.state_dict()),
+            "mapper_sha256": weights_sha256(mapper.state_dict()) if mapper else None,
+        }
 
     def train(self, mode: bool = True) -> Self:
         """Refuse: the teacher is frozen."""
@@ -87,7 +91,7 @@ class Teacher(nn.Module):
             self.precision
         ]
         with torch.autocast(pixels.device.type, dtype, enabled=self.precision != "fp32"):
-            embedding, patches = self.tower.encode((scaled - mean) / std)
+            embedding, patches = self.tower.encode(scaled.sub_(mean).div_(std))
         embedding = embedding.float()
         found = {"prefix": self.map(embedding)}
         if "clip" in self.arrays:
@@ -108,8 +112,7 @@ class Teacher(nn.Module):
         """What makes two teachers the same: weights, preprocessing, precision, arrays."""
         mapper = self.mapper
         return {
-            "tower_sha256": weights_sha256(self.tower.module.state_dict()),
-            "mapper_sha256": weights_sha256(mapper.state_dict()) if mapper else None,
+            **self._weights,
             "mapper": asdict(mapper.shape) if mapper else None,
             "normalize_embedding": self.normalize_embedding,
             "preprocessing": {

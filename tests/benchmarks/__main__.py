@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.benchmarks import extract
+from tests.benchmarks import extract, teacher_cache
 
-BENCHMARKS = {"extract": extract.main}
+BENCHMARKS = {"extract": extract.main, "teacher-cache": teacher_cache.main}
 
 if __name__ == "__main__":
     unknown = set(sys.argv[1:]) - set(BENCHMARKS)

@@ -34,7 +34,13 @@ COLOR, DEPTH = intrinsic_matrix(1170, 1170, 648, 484), intrinsic_matrix(577, 577
 STRIDE = 25
 
 
-def write_long_recording(path: Path, *, num_frames: int, num_pictures: int = 8) -> None:
+def write_long_recording(
+    path: Path,
+    *,
+    num_frames: int,
+    num_pictures: int = 8,
+    color_size: tuple[int, int] = COLOR_SIZE,
+) -> None:
     """Write a recording whose payloads compress about as ScanNet's; its pictures repeat."""
     generator = np.random.default_rng(0)
     room = make_room(generator)
@@ -45,13 +51,13 @@ def write_long_recording(path: Path, *, num_frames: int, num_pictures: int = 8) 
         ahead = size / 2 + 2 * np.array([np.cos(angle), np.sin(angle), -0.3])
         pose = look_at(size * (0.5, 0.5, 0.6), ahead)
         depth, _ = render(room, pose, DEPTH, DEPTH_SIZE)
-        _, color = render(room, pose, COLOR, COLOR_SIZE)
+        _, color = render(room, pose, COLOR, color_size)
         depth += generator.normal(0, 0.0015, depth.shape) * depth**2
         texture = generator.normal(0, 3, color.shape)
         encoded = encode_color(np.clip(color + texture, 0, 255).astype(np.uint8))
         frame = RgbdFrame(encoded, np.rint(depth * 1000).astype(np.uint16), pose, 0, 0)
         pictures.append((frame, zlib.compress(frame.depth.tobytes())))
-    about = header(color_size=COLOR_SIZE, depth_size=DEPTH_SIZE,
+    about = header(color_size=color_size, depth_size=DEPTH_SIZE,
                    color_intrinsics=COLOR, depth_intrinsics=DEPTH)  # fmt: skip
     with write_sens(path, about) as writer:
         for index in range(num_frames):
