@@ -179,7 +179,7 @@ def _train(
             if epoch + 1 == config.epochs or (epoch + 1) % 5 == 0:
                 progress.note(
                     f"epoch {epoch + 1} of {config.epochs}: caption loss "
-                    f"{losses['caption_loss']:.3f}, on held-out rooms {losses['val_loss']:.3f}"
+                    f"{losses['caption_loss']:.3f}, on held-out images {losses['val_loss']:.3f}"
                 )
             trainer.save(state_file, card)
     return trainer.metrics
