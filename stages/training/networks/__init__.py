@@ -1,0 +1,1 @@
+"""Networks of stage two, in plain torch."""

@@ -1,0 +1,60 @@
+"""Farthest point sampling and nearest neighbours of point clouds, batched, in plain torch.
+
+All rules are those of the operations that public Point-MAE checkpoints were trained with:
+Pointnet2_PyTorch's furthest point sampling and KNN_CUDA's k nearest neighbours.
+"""
+
+import torch
+from torch import Tensor
+
+# Pointnet2_PyTorch never takes a point this near the origin (squared distance) for a candidate.
+NEAR_ORIGIN = 1e-3
+
+
+@torch.no_grad()
+def farthest_point_sample(
+    points: Tensor, num_samples: int, *, near_origin_rule: bool = True
+) -> Tensor:
+    """Return indices (B, M) of points (B, N, 3): each as far as can be from those before it.
+
+    The first is index 0. With `near_origin_rule`, points nearer to the origin than the square root
+    of 1e-3 are never chosen, as in the reference; then the result depends on where the origin is.
+    Once all candidates are chosen, indices repeat. Which of equally far points comes first is open.
+    """
+    batch, _, _ = points.shape
+    x, y, z = points.float().unbind(-1)  # (B, N) each: faster than the last axis of three
+    squared_norm = x * x + y * y + z * z
+    candidate = (
+        squared_norm > NEAR_ORIGIN if near_origin_rule else torch.ones_like(x, dtype=torch.bool)
+    )
+    # Of a candidate, the squared distance to the chosen ones; never the largest of the others.
+    nearest = torch.where(candidate, torch.inf, -1.0)
+    chosen = torch.zeros(batch, num_samples, dtype=torch.long, device=points.device)
+    last = chosen[:, :1]
+    for step in range(1, num_samples):
+        dx, dy, dz = (axis - axis.gather(1, last) for axis in (x, y, z))
+        nearest = torch.minimum(nearest, dx * dx + dy * dy + dz * dz)
+        last = nearest.argmax(dim=1, keepdim=True)
+        chosen[:, step : step + 1] = last
+    return chosen
+
+
+@torch.no_grad()
+def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return distances and indices (B, M, k) of the points (B, N, 3) nearest to queries (B, M, 3).
+
+    Nearest first; a query that is one of the points is its own first neighbour, at distance 0.
+    Distances are of differences: torch.cdist's default, by matrix products, is wrong far from the
+    origin.
+    """
+    distance = torch.cdist(
+        queries.float(), points.float(), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    nearest = distance.topk(k, dim=-1, largest=False, sorted=True)
+    return nearest.values, nearest.indices
+
+
+def gather_points(values: Tensor, indices: Tensor) -> Tensor:
+    """Take rows of values (B, N, C) by indices (B, ...) of each cloud: (B, ..., C)."""
+    flat = indices.flatten(1)[..., None].expand(-1, -1, values.shape[-1])
+    return values.gather(1, flat).unflatten(1, indices.shape[1:])

@@ -1,0 +1,65 @@
+"""Clouds to patches, and patches to tokens: Point-MAE's grouping and mini-PointNet."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stages.training.networks.pointops import (
+    farthest_point_sample,
+    gather_points,
+    nearest_neighbors,
+)
+
+
+@dataclass(frozen=True)
+class Patches:
+    """centers (B, G, 3); neighborhoods (B, G, K, 3) minus their centre; indices (B, G, K)."""
+
+    centers: Tensor
+    neighborhoods: Tensor
+    indices: Tensor
+
+    def coverage(self, num_points: int) -> Tensor:
+        """Share of a cloud's points that lie in some patch, (B,)."""
+        flat = self.indices.flatten(1)
+        seen = torch.zeros(len(flat), num_points, dtype=torch.bool, device=flat.device)
+        return seen.scatter(1, flat, True).float().mean(dim=1)
+
+
+def make_patches(
+    points: Tensor, num_patches: int, patch_size: int, *, near_origin_rule: bool = True
+) -> Patches:
+    """Choose centres of clouds (B, N, 3) by farthest point sampling, and each one's neighbours."""
+    chosen = farthest_point_sample(points, num_patches, near_origin_rule=near_origin_rule)
+    centers = gather_points(points, chosen)
+    _, indices = nearest_neighbors(centers, points, patch_size)
+    neighborhoods = gather_points(points, indices) - centers[:, :, None]
+    return Patches(centers, neighborhoods, indices)
+
+
+class PatchEmbedding(nn.Module):
+    """A mini-PointNet: points of a patch (B, G, K, 3) to its token (B, G, C).
+
+    3-128-256, maximum over the patch, [global, local], 512-512-C, maximum (Point-MAE's `Encoder`).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.local1, self.norm1 = nn.Linear(3, 128), nn.BatchNorm1d(128)
+        self.local2 = nn.Linear(128, 256)
+        self.joint1, self.norm2 = nn.Linear(512, 512), nn.BatchNorm1d(512)
+        self.joint2 = nn.Linear(512, width)
+
+    def forward(self, neighborhoods: Tensor) -> Tensor:
+        """Return tokens (B, G, C)."""
+        batch, groups, size, _ = neighborhoods.shape
+        x = self.local1(neighborhoods.reshape(-1, 3))
+        x = self.local2(F.relu(self.norm1(x))).unflatten(0, (batch * groups, size))
+        # The first half of the weights meets the patch's maximum: once a patch, not once a point.
+        over_patch, over_point = self.joint1.weight.split(256, dim=1)
+        common = F.linear(x.amax(dim=1), over_patch, self.joint1.bias)
+        x = F.linear(x, over_point) + common[:, None]
+        x = self.joint2(F.relu(self.norm2(x.flatten(0, 1))))
+        return x.unflatten(0, (batch, groups, size)).amax(dim=2)
