@@ -1,0 +1,78 @@
+"""The optimizer's parameter groups, and the schedules of rate and weight decay."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+# Learned inputs, which decay would only pull to zero.
+UNDECAYED = ("queries", "token")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warm-up by step, then a cosine to the lowest rate, over `epochs` of `steps` each.
+
+    The first step has 1/warm-up of the rate, the last step before the cosine all of it; the very
+    last step has the lowest. `weight_decay_to` None keeps the decay constant, else it follows a
+    cosine from the first step to the last.
+    """
+
+    lr: float
+    lowest_lr: float
+    epochs: int
+    warmup_epochs: float
+    steps_per_epoch: int
+    weight_decay: float
+    weight_decay_to: float | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        warm_up = round(self.warmup_epochs * self.steps_per_epoch)
+        if step < warm_up:
+            return self.lr * (step + 1) / warm_up
+        done = (step - warm_up) / max(1, self.total_steps - 1 - warm_up)
+        return _cosine(self.lr, self.lowest_lr, done)
+
+    def decay(self, step: int) -> float:
+        """The weight decay of a step."""
+        if self.weight_decay_to is None:
+            return self.weight_decay
+        return _cosine(self.weight_decay, self.weight_decay_to, step / max(1, self.total_steps - 1))
+
+
+def _cosine(first: float, last: float, done: float) -> float:
+    return last + (first - last) * (1 + math.cos(math.pi * min(1.0, done))) / 2
+
+
+def parameter_groups(
+    parameters: Iterable[tuple[str, nn.Parameter | Tensor]],
+) -> list[dict[str, Any]]:
+    """Split named parameters into decayed and not: no biases, norms, queries or tokens decay.
+
+    Frozen ones are left out. Each group says `decayed`, for a schedule to set its weight decay.
+    """
+    decayed: list[nn.Parameter | Tensor] = []
+    others: list[nn.Parameter | Tensor] = []
+    for name, parameter in parameters:
+        if not parameter.requires_grad:
+            continue
+        last = name.rsplit(".", 1)[-1]
+        plain = parameter.ndim <= 1 or last == "bias" or any(word in last for word in UNDECAYED)
+        (others if plain else decayed).append(parameter)
+    groups = [{"params": decayed, "decayed": True}, {"params": others, "decayed": False}]
+    return [group for group in groups if group["params"]]
+
+
+def set_step(groups: Iterable[dict[str, Any]], schedule: Schedule, step: int) -> None:
+    """Give an optimizer's groups the rate and the decay of a step."""
+    for group in groups:
+        group["lr"] = schedule.rate(step)
+        group["weight_decay"] = schedule.decay(step) if group["decayed"] else 0.0

@@ -1,0 +1,62 @@
+"""Drawing, normalising and augmenting points."""
+
+import numpy as np
+import pytest
+import torch
+
+from stages.training.augment import SCALE, draw_points, normalise, scale_and_translate
+from tests.conftest import golden_files
+
+
+def test_drawn_points_are_distinct_and_anew_each_time() -> None:
+    stored = torch.arange(100.0)[None, :, None].expand(2, 100, 3)
+    generator = torch.Generator().manual_seed(0)
+    first, second = (draw_points(stored, 40, generator) for _ in range(2))
+    assert first.shape == (2, 40, 3)
+    for cloud in first:
+        assert len(set(cloud[:, 0].tolist())) == 40
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first, second)
+    assert draw_points(stored, 3, None)[0, :, 0].tolist() == [0, 1, 2]
+    with pytest.raises(ValueError, match="101 points asked for, 100 are stored"):
+        draw_points(stored, 101, generator)
+
+
+def test_draws_are_even() -> None:
+    stored = torch.arange(10.0)[None, :, None].expand(4000, 10, 3)
+    drawn = draw_points(stored, 3, torch.Generator().manual_seed(0))[..., 0].long()
+    share = torch.bincount(drawn.flatten(), minlength=10) / 4000
+    torch.testing.assert_close(share, torch.full((10,), 0.3), atol=0.03, rtol=0)
+
+
+def test_normalised_clouds() -> None:
+    points = torch.rand(3, 50, 3) * 4 + 7
+    sphere = normalise(points, "unit_sphere")
+    torch.testing.assert_close(sphere.mean(dim=1), torch.zeros(3, 3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(sphere.norm(dim=-1).amax(dim=1), torch.ones(3))
+    assert torch.equal(normalise(points, "metric"), points)
+    torch.testing.assert_close(normalise(points, "center"), points - points.mean(1, keepdim=True))
+    assert normalise(torch.ones(1, 5, 3), "unit_sphere").abs().max() == 0  # one point, repeated
+
+
+def test_scales_and_shifts_stay_in_range_a_cloud_and_axis_each() -> None:
+    points = torch.ones(2000, 2, 3)
+    points[:, 1] = 2
+    moved = scale_and_translate(points, torch.Generator().manual_seed(0))
+    scale, shift = moved[:, 1] - moved[:, 0], 2 * moved[:, 0] - moved[:, 1]
+    assert scale.min() >= SCALE[0] - 1e-5
+    assert scale.max() <= SCALE[1] + 1e-5
+    assert shift.abs().max() <= 0.2 + 1e-5
+    assert abs(scale.mean() - (2 / 3 + 3 / 2) / 2) < 0.02
+    assert (scale[:, 0] != scale[:, 1]).all()
+
+
+def test_the_reference_scales_then_shifts() -> None:
+    for file in golden_files("voting/augment.npz"):
+        golden = np.load(file)
+        key = "ScaleAndTranslate"
+        scale, shift = golden[f"{key}/scale"][:, None], golden[f"{key}/translate"][:, None]
+        ours = golden[f"{key}/in"] * scale.astype(np.float32) + shift.astype(np.float32)
+        np.testing.assert_allclose(ours, golden[f"{key}/out"], atol=1e-6)
+        assert scale.min() >= SCALE[0]
+        assert scale.max() <= SCALE[1]
