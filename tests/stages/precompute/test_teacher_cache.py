@@ -265,6 +265,18 @@ def test_clip_global_is_one_token(workspace: Path, teacher: Teacher) -> None:
     )
 
 
+def test_half_precision_is_near(workspace: Path, teacher: Teacher) -> None:
+    half = load_teacher(
+        CONFIG.model_copy(update={"precision": "bf16"}), trained=workspace / "teacher" / "tiny"
+    )
+    pixels = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
+    first, second = teacher(pixels)["prefix"], half(pixels)["prefix"]
+    assert second.dtype == torch.float32
+    assert not torch.equal(first, second)
+    assert torch.nn.functional.cosine_similarity(first, second, dim=-1).min() > 0.99
+    assert half.identity()["precision"] == "bf16"
+
+
 def test_a_mapper_of_another_tower_is_refused(workspace: Path) -> None:
     golden = REPOSITORY / "tests" / "golden" / "clipcap" / "tiny_mlp.pt"
     config = TeacherConfig(source=str(golden), model=str(workspace / "teacher" / "tiny"))

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from stages.precompute import towers
-from stages.precompute.towers import open_clip_model, open_clip_tower
+from stages.precompute.towers import open_clip_model, open_clip_tower, timm_tower
 
 OPENAI_VIT_B_32 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
 
@@ -54,6 +54,24 @@ def test_random_weights_follow_the_seed(folder: Path) -> None:
     first, second, third = (tower.encode(torch.ones(1, 3, 48, 48))[0] for tower in same)
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
+
+
+@pytest.mark.parametrize("model", ["test_vit", "test_resnet"])
+def test_timm_towers(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    """Global features and patches, of a transformer without its prefix tokens, or of a map."""
+    import timm
+
+    create = timm.create_model
+    monkeypatch.setattr(timm, "create_model", lambda name, **_: create(name, num_classes=0))
+    monkeypatch.setattr(towers, "go_offline_if_unreachable", lambda: None)
+    tower = timm_tower(model)
+    size = tower.preprocessing.size
+    embedding, patches = tower.encode(torch.randn(2, 3, size, size))
+    assert patches is not None
+    assert embedding.shape[0] == patches.shape[0] == 2
+    assert embedding.shape[1] == patches.shape[2]
+    side = round(patches.shape[1] ** 0.5)
+    assert side * side == patches.shape[1]
 
 
 def test_a_file_must_state_its_activation_and_fit(tmp_path: Path) -> None:
