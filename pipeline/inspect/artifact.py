@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cache.captions import captions_card, read_captions
 from pipeline.inspect.extracted import inspect_extracted, inspect_scenes
-from pipeline.inspect.lines import line, verdict
+from pipeline.inspect.lines import line, made_with, verdict
 from pipeline.inspect.recording import inspect_sens
 from pipeline.inspect.teacher import inspect_store, inspect_trained
 from pipeline.summaries import counts
@@ -79,7 +79,7 @@ def _inspect_captions(path: Path, verify: bool) -> bool:
     line("captions", str(path))
     card = captions_card(path)
     if card:
-        line("made with", ", ".join(f"{key} {value}" for key, value in card.config.items()))
+        made_with(card.config)
     images, sentences, splits, problems = 0, 0, Counter[str](), []
     for item in read_captions(path):
         images, sentences = images + 1, sentences + len(item.captions)
@@ -95,7 +95,7 @@ def _inspect_captions(path: Path, verify: bool) -> bool:
 def _inspect_sample(path: Path) -> bool:
     line("sample world", f"{path} (synthetic)")
     card = world_card(path)
-    line("made with", ", ".join(f"{key} {value}" for key, value in card.config.items()))
+    made_with(card.config)
     there = {what: len(list(path.glob(f"{what}/scans/*"))) for what in ("recordings", "scans")}
     line("holds", counts(there))
     return verdict([], verify=False)

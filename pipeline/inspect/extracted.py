@@ -9,7 +9,7 @@ from cache.card import CardError, JsonDict
 from cache.frames import KEPT, frames_card, frames_path, iter_images, read_frames
 from cache.points import SCALE_M, read_points
 from cache.scene_group import missing_chunks, scene_card
-from pipeline.inspect.lines import line, verdict
+from pipeline.inspect.lines import line, made_with, verdict
 from pipeline.summaries import counts
 from pipeline.workspace import Workspace
 from stages.sources.images import image_size
@@ -44,7 +44,7 @@ def inspect_scenes(
     rejected = {reason: n for reason, n in sorted(statuses.items()) if reason != KEPT}
     line("frames", f"{statuses[KEPT]} kept, {counts(rejected) or 'none'} rejected")
     for config in configs.values():
-        line("made with", ", ".join(f"{key} {value}" for key, value in config.items()))
+        made_with(config)
     if len(configs) > 1:
         problems.append(f"a mix of {len(configs)} configurations")
     if not scenes:

@@ -1,5 +1,8 @@
 """How `inspect` writes: what on the left, its value on the right."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import typer
 from numpy.typing import NDArray
@@ -8,6 +11,19 @@ from numpy.typing import NDArray
 def line(what: str, text: str) -> None:
     """Print one fact."""
     typer.echo(f"{what:<18} {text}")
+
+
+def made_with(config: Mapping[str, Any]) -> None:
+    """Print a configuration, what was left at none or off left out."""
+    line("made with", ", ".join(_flat(config)))
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif value is not None and value is not False:
+            yield f"{prefix}{key} {value}"
 
 
 def verdict(problems: list[str], *, verify: bool) -> bool:

@@ -10,7 +10,7 @@ from cache.frames import frames_card, frames_path, iter_images
 from cache.prefixes import PREFIX, STATISTICS, VALID, read_array, read_statistics, store_identity
 from cache.scene_group import list_scenes, scene_card
 from pipeline.config import validated
-from pipeline.inspect.lines import line, verdict
+from pipeline.inspect.lines import line, made_with, verdict
 from pipeline.workspace import Workspace
 
 SCENES_VERIFIED, ROWS_VERIFIED = 8, 4
@@ -65,7 +65,7 @@ def inspect_trained(folder: Path) -> bool:
 
     line("trained teacher", str(folder))
     card = teacher_card(folder)
-    line("made with", ", ".join(f"{key} {value}" for key, value in card.config.items()))
+    made_with(card.config)
     line("last epoch", (folder / METRICS_FILE).read_text().splitlines()[-1])
     problems = []
     try:

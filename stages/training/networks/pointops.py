@@ -1,4 +1,6 @@
-"""Farthest point sampling and nearest neighbours of point clouds, batched, in plain torch.
+"""Farthest point sampling and nearest neighbours of point clouds, batched.
+
+Plain torch, but for the sampling on a GPU, which is a Triton kernel.
 
 All rules are those of the operations that public Point-MAE checkpoints were trained with:
 Pointnet2_PyTorch's furthest point sampling and KNN_CUDA's k nearest neighbours.
@@ -21,6 +23,11 @@ def farthest_point_sample(
     of 1e-3 are never chosen, as in the reference; then the result depends on where the origin is.
     Once all candidates are chosen, indices repeat. Which of equally far points comes first is open.
     """
+    if points.is_cuda:
+        from stages.training.networks.fps_triton import farthest_point_sample_triton
+
+        limit = NEAR_ORIGIN if near_origin_rule else -1.0
+        return farthest_point_sample_triton(points, num_samples, limit)
     batch, _, _ = points.shape
     x, y, z = points.float().unbind(-1)  # (B, N) each: faster than the last axis of three
     squared_norm = x * x + y * y + z * z
