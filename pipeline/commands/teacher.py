@@ -1,0 +1,160 @@
+"""Commands of the teacher: `teacher-train`, `teacher-cache`, `caption`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    DEFAULT_ROOT,
+    Config,
+    Debug,
+    Device,
+    Failure,
+    Overrides,
+    Overwrite,
+    Root,
+    Strict,
+    num_cores,
+    open_workspace,
+)
+from pipeline.config import ConfigError, load_section
+
+if TYPE_CHECKING:
+    pass
+
+
+def teacher_train(
+    captions: Annotated[
+        Path | None, typer.Option(help="Pairs to learn from; default: the workspace's.")
+    ] = None,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0 chooses.")] = 0,
+    overwrite: Overwrite = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Train a ClipCap of your own on pairs of image and caption, and judge its captions."""
+    from stages.captioning.caption import judge
+    from stages.captioning.decode import load_captioner
+    from stages.device import choose_device
+    from stages.precompute import teacher_train as stage
+    from stages.precompute.caption_trainer import TeacherTrainConfig
+    from stages.precompute.clipcap import load_checkpoint
+    from stages.precompute.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
+
+    settings = load_section(config, "teacher_train", TeacherTrainConfig, overrides)
+    paths = open_workspace(workspace)
+    pairs, folder, where = (
+        captions or paths.captions, paths.teacher(settings.name), choose_device(device),
+    )  # fmt: skip
+    if not pairs.is_file():
+        raise ConfigError(f"{pairs}: no such file; name one with --captions, or run sample first")
+    stage.run(
+        settings, captions=pairs, out=folder, device=where, overwrite=overwrite,
+        workers=workers or max(1, num_cores() - 1),
+    )  # fmt: skip
+    trained = TeacherConfig(name=settings.name, source="trained")
+    teacher = load_teacher(trained, trained=folder).to(where)
+    checkpoint = folder / CHECKPOINT_FILE
+    captioner = load_captioner(
+        load_checkpoint(checkpoint), str(folder), where=str(checkpoint), device=where
+    )
+    table = paths.figures.parent / f"captions_{settings.name}.html"
+    found = judge(teacher, captioner, pairs, table=table)
+    typer.echo(f"teacher-train: {folder}; captions beside their images: {table}")
+    for what, scores in (("captions", found.captions), ("shuffled control", found.shuffled)):
+        typer.echo(
+            f"  nouns of {what}, {found.num_images} unseen images: precision "
+            f"{scores.precision:.3f}, recall {scores.recall:.3f}, F1 {scores.f1:.3f}"
+        )
+
+
+def teacher_cache(
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Decoding processes; 0 chooses.")] = 0,
+    overwrite: Overwrite = False,
+    strict: Strict = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Cache what the frozen 2D teacher says of every kept frame.
+
+    Under torchrun, each process takes its share of the scenes and its own GPU.
+    """
+    from pipeline.summaries import counted, print_cache_report
+    from stages.device import choose_device
+    from stages.precompute import teacher_cache as stage
+    from stages.precompute.teachers import TeacherConfig, load_teacher
+
+    settings = load_section(config, "teacher", TeacherConfig, overrides)
+    paths = open_workspace(workspace)
+    where = choose_device(device)
+    teacher = load_teacher(settings, trained=paths.teacher(settings.trained)).to(where)
+    store = paths.prefixes(settings.name)
+    report = stage.run(
+        settings,
+        teacher,
+        frames=paths.frames,
+        points=paths.points,
+        store=store,
+        workers=workers or max(1, num_cores() - 1),
+        share=(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))),
+        overwrite=overwrite,
+    )
+    print_cache_report(report, store)
+    if report.failed:
+        raise Failure(f"{counted(len(report.failed), 'scene')} failed, see above")
+    if strict and report.invalid:
+        raise Failure("some images could not be decoded, see above (--strict)")
+
+
+def caption(
+    image: Annotated[Path | None, typer.Option(help="An image file.")] = None,
+    frame: Annotated[
+        str | None,
+        typer.Option(metavar="SCENE:INDEX", help="A cached frame: its prefix, not its image."),
+    ] = None,
+    beams: Annotated[
+        int, typer.Option(min=1, help="1 is greedy; ClipCap's beam search uses 5.")
+    ] = 1,
+    device: Device = "auto",
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Say in words what the teacher sees in an image, or what a cached prefix holds."""
+    from stages.captioning import caption as stage
+    from stages.captioning.decode import load_captioner
+    from stages.device import choose_device
+    from stages.precompute.clipcap import load_checkpoint
+    from stages.precompute.teachers import TeacherConfig, checkpoint_file, load_teacher
+
+    if (image is None) == (frame is None):
+        raise ConfigError("give either --image FILE or --frame SCENE:INDEX")
+    scene_id, _, index = (frame or "").rpartition(":")
+    if frame and not (scene_id and index.isdecimal()):
+        raise ConfigError(f"--frame {frame}: expected SCENE:INDEX, such as scene0000_00:25")
+    settings = load_section(config, "teacher", TeacherConfig, overrides)
+    paths, where = open_workspace(workspace), choose_device(device)
+    folder = paths.teacher(settings.trained)
+    checkpoint = checkpoint_file(settings, folder)
+    tokenizer = str(folder) if settings.source == "trained" else settings.tokenizer
+    captioner = load_captioner(
+        load_checkpoint(checkpoint), tokenizer, where=str(checkpoint), device=where
+    )
+    if image:
+        teacher = load_teacher(settings, trained=folder).to(where)
+        said = stage.caption_image(teacher, captioner, image.read_bytes(), beams=beams)
+    else:
+        said = stage.caption_frame(
+            captioner, frames=paths.frames, store=paths.prefixes(settings.name),
+            scene_id=scene_id, frame_index=int(index), beams=beams,
+        )  # fmt: skip
+    typer.echo(said)
