@@ -1,7 +1,13 @@
 """Fixtures, and the number of fuzzed inputs in the closing summary."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+# Before torch is imported: the tests run in several processes, and each one's threads would wait
+# for the others' (a hundred times slower on small tensors).
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
