@@ -16,11 +16,6 @@ class Workspace:
         return self.root / "sample"
 
     @property
-    def sample_recordings(self) -> Path:
-        """The sample's `.sens`, laid out as ScanNet's release."""
-        return self.sample / "recordings"
-
-    @property
     def sample_scans(self) -> Path:
         """The sample's annotated meshes, laid out as ScanNet's release."""
         return self.sample / "scans"

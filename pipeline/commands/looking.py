@@ -1,7 +1,7 @@
 """Commands that look at what is there: `inspect`, `contact-sheet`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from pipeline.commands.options import (
     open_workspace,
 )
 from pipeline.config import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 
 def inspect(

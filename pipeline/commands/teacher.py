@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +20,6 @@ from pipeline.commands.options import (
     open_workspace,
 )
 from pipeline.config import ConfigError, load_section
-
-if TYPE_CHECKING:
-    pass
 
 
 def teacher_train(

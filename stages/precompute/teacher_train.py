@@ -6,6 +6,7 @@ mapper and GPT-2 frozen too. `small_tower` and `small_language_model` make all o
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from stages.precompute.caption_pairs import (
     train_tokenizer,
 )
 from stages.precompute.caption_trainer import Parts, SmallLanguageModel, TeacherTrainConfig, Trainer
-from stages.precompute.clip_images import Preprocessing
 from stages.precompute.clipcap import PREFIX, MapperShape, build_mapper
 from stages.precompute.teachers import CHECKPOINT_FILE
 from stages.precompute.towers import open_clip_model, tower_of
@@ -72,7 +72,7 @@ def _set_up(
     clip = _clip(config, folder)
     about = tower_of(clip).preprocessing
     margin = int(config.shift * about.size) if config.train_tower else 0
-    larger = Preprocessing(about.size + margin, about.crop, about.mean, about.std)
+    larger = replace(about, size=about.size + margin)
     train = load_pairs(captions, "train", larger, workers)
     val = load_pairs(captions, "val", larger, workers)
     if config.small_language_model:
