@@ -8,11 +8,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from cache.card import OtherConfigurationError
-from pipeline.commands import data, looking, teacher
+from pipeline.commands import data, looking, student, teacher
 from pipeline.commands.options import Failure
 from pipeline.config import ConfigError
-
-INTERRUPTED = 130  # what Typer makes of Ctrl-C
+from pipeline.summaries import INTERRUPTED
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -39,6 +38,7 @@ app.command("sample")(data.sample)
 app.command("extract")(data.extract)
 app.command("teacher-train")(teacher.teacher_train)
 app.command("teacher-cache")(teacher.teacher_cache)
+app.command("pretrain")(student.pretrain)
 app.command("caption")(teacher.caption)
 app.command("pack-sens")(data.pack_sens)
 app.command("inspect")(looking.inspect)

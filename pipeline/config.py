@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 S = TypeVar("S", bound=BaseModel)
 
-SECTIONS = ("sample", "extract", "teacher", "teacher_train")
+SECTIONS = ("sample", "extract", "teacher", "teacher_train", "pretrain")
 
 
 class ConfigError(ValueError):

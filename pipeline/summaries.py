@@ -8,17 +8,21 @@ import typer
 
 from cache.frames import KEPT
 from pipeline.workspace import Workspace
-from stages.sources.scannet_layout import PUBLISHED_COUNTS, SceneList
 
 if TYPE_CHECKING:
     from stages.precompute.extract import ExtractReport
     from stages.precompute.teacher_cache import CacheReport
+    from stages.sources.scannet_layout import SceneList
+    from stages.training.loop import Outcome
 
 MAX_NAMES = 5
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
 
 
-def print_scene_list(found: SceneList, *, official: bool) -> None:
+def print_scene_list(found: "SceneList", *, official: bool) -> None:
     """Say how many scenes there are, and where they differ from ScanNet's own lists."""
+    from stages.sources.scannet_layout import PUBLISHED_COUNTS
+
     size = sum(scene.size_bytes for scene in found.scenes)
     typer.echo(f"{counted(len(found.scenes), 'scene')}, {gigabytes(size)} of .sens")
     for split, count in found.listed.items() if official else ():
@@ -88,3 +92,19 @@ def print_cache_report(report: "CacheReport", store: Path) -> None:
     else:
         typer.echo(f"  statistics: over {report.num_train_rows} training rows")
     typer.echo(f"  in {store}")
+
+
+def print_training(command: str, outcome: "Outcome | None", folder: Path) -> None:
+    """Say how a training ended, and the way on if it was stopped."""
+    if outcome is None:
+        typer.echo(f"{command}: {folder} is finished already; --overwrite trains it again")
+    elif outcome.finished:
+        typer.echo(f"{command}: finished, {outcome.epoch} epochs; in {folder}")
+    else:
+        why = f"on {outcome.stopped_by}" if outcome.stopped_by else "as asked"
+        typer.echo(
+            f"{command}: stopped {why} after step {outcome.step} of {outcome.total_steps} and saved in "
+            f"{folder / 'last'}; the same command goes on from there"
+        )
+        if outcome.stopped_by == "SIGINT":
+            raise typer.Exit(INTERRUPTED)

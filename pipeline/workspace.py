@@ -53,6 +53,10 @@ class Workspace:
         """What a teacher says of all frames, one Zarr group."""
         return self.root / "teacher" / f"{name}.zarr"
 
+    def pretrained(self, name: str) -> Path:
+        """A pre-training's folder."""
+        return self.root / "pretrain" / name
+
     @property
     def figures(self) -> Path:
         """Pictures for people."""

@@ -5,24 +5,34 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from stages.training.draws import Draws
+
 Normalisation = Literal["unit_sphere", "center", "metric"]
 SCALE, TRANSLATION = (2 / 3, 3 / 2), 0.2
 
 
-def draw_points(stored: Tensor, num_points: int, generator: torch.Generator | None) -> Tensor:
+def draw_points(
+    stored: Tensor, num_points: int, draws: Draws, *, wanted: Tensor | None = None
+) -> Tensor:
     """Draw distinct ones of the stored points (B, P, 3) of each cloud: (B, N, 3).
 
-    Without a generator, the first ones: they were stored in random order. Raises ValueError if
-    more are asked for than are stored.
+    With `wanted` (B, P) bool only those that are; where they are fewer than N, each of them, then
+    repeats. A cloud that has no wanted point is taken whole. Raises ValueError if more are asked
+    for than are stored.
     """
-    batch, count, _ = stored.shape
+    count = stored.shape[1]
     if num_points > count:
         raise ValueError(f"{num_points} points asked for, {count} are stored in each frame")
-    if generator is None:
-        return stored[:, :num_points]
-    # The largest of random numbers are a random subset, and cheaper than a permutation each.
-    scores = torch.rand(batch, count, generator=generator, device=stored.device)
+    # Stored points are in the order of pixels. The largest of random numbers are a random subset, and
+    # cheaper than a permutation each.
+    scores = draws.uniform(count)
+    if wanted is not None:
+        wanted = wanted | ~wanted.any(dim=1, keepdim=True)
+        scores = scores + wanted
     chosen = scores.topk(num_points, dim=1).indices
+    if wanted is not None:
+        repeated = torch.arange(num_points, device=stored.device) % wanted.sum(dim=1, keepdim=True)
+        chosen = chosen.gather(1, repeated)
     return stored.gather(1, chosen[..., None].expand(-1, -1, 3))
 
 
@@ -38,13 +48,12 @@ def normalise(points: Tensor, how: Normalisation) -> Tensor:
 
 def scale_and_translate(
     points: Tensor,
-    generator: torch.Generator,
+    draws: Draws,
     *,
     scale: tuple[float, float] = SCALE,
     translation: float = TRANSLATION,
 ) -> Tensor:
     """Scale each cloud (B, N, 3) by one factor an axis, then shift it (Point-MAE's augmentation)."""
-    shape = (len(points), 1, 3)
-    uniform = torch.rand(2, *shape, generator=generator, device=points.device)
+    factor, shift = draws.uniform(2, 1, 3).unbind(1)
     low, high = scale
-    return points * (low + (high - low) * uniform[0]) + translation * (2 * uniform[1] - 1)
+    return points * (low + (high - low) * factor) + translation * (2 * shift - 1)

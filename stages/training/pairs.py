@@ -1,12 +1,14 @@
 """All pairs of cloud and target, read once from the cache into memory of the device.
 
 int16 millimetres and float16 targets, as they are stored: ScanNet's 77,000 training frames are
-7.6 GB of points and 1.2 GB of prefixes.
+7.6 GB of points and 1.2 GB of prefixes. What does not fit on the device stays in pinned memory of the
+host, and is fetched a batch at a time.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,34 +22,61 @@ from cache.scene_group import list_scenes, scene_card
 from stages.training.objectives import Target
 
 READERS = 8
+ROWS_AT_A_TIME = 4096
+MAX_SHARE = 0.5  # of the device's free memory, for data; the rest is the training's
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """points (N, P, 3) int16 millimetres, targets (N, L, D) float16, room (N,) the scene's number.
+    """points (N, P, 3) int16 millimetres, targets (N, L, D) float16; room and row (N,).
 
-    Rows are in the order of scenes and of their manifests. `num_invalid` rows had no target and
-    were dropped.
+    `room` numbers the scene, `row` the frame in its manifest; pairs are in their order. They lie on
+    `device`, or in host memory. `num_dropped` rows had no target, or were left out since.
     """
 
     points: Tensor
     targets: Tensor
     room: Tensor
+    row: Tensor
     scene_ids: tuple[str, ...]
-    num_invalid: int
+    device: torch.device
+    num_dropped: int = 0
 
     def __len__(self) -> int:
         """The number of pairs."""
         return len(self.points)
 
     def metres(self, rows: Tensor) -> Tensor:
-        """Points of some rows in metres, (B, P, 3) float32."""
-        return self.points[rows].float() * SCALE_M
+        """Points of some rows in metres, (B, P, 3) float32, on the device."""
+        return self._fetch(self.points, rows).float() * SCALE_M
+
+    def target(self, rows: Tensor) -> Tensor:
+        """Targets of some rows, (B, L, D) float32, on the device."""
+        return self._fetch(self.targets, rows).float()
+
+    def _fetch(self, values: Tensor, rows: Tensor) -> Tensor:
+        return values[rows.to(values.device)].to(self.device, non_blocking=True)
+
+    def only(self, kept: Tensor) -> "Pairs":
+        """Those where `kept` (N,) bool."""
+        kept = kept.to(self.points.device)
+        return replace(
+            self,
+            points=self.points[kept],
+            targets=self.targets[kept],
+            room=self.room[kept],
+            row=self.row[kept],
+            num_dropped=self.num_dropped + int((~kept).sum()),
+        )
 
     def target_statistics(self) -> Target:
-        """Mean and deviation (L, D) of the targets, in float64 over all rows."""
-        targets = self.targets.double()
-        return Target(targets.mean(dim=0).float(), targets.std(dim=0, unbiased=False).float())
+        """Mean and deviation (L, D) of the targets, on the device; summed in float64."""
+        parts = self.targets.split(ROWS_AT_A_TIME)
+        mean = sum(part.double().sum(dim=0) for part in parts) / len(self)
+        var = sum((part.double() - mean).square().sum(dim=0) for part in parts) / len(self)
+        assert isinstance(mean, Tensor)
+        assert isinstance(var, Tensor)
+        return Target(mean.float().to(self.device), var.sqrt().float().to(self.device))
 
 
 def load_pairs(
@@ -66,34 +95,46 @@ def load_pairs(
     scenes = _matching_scenes(points, store, splits)
     counts = [count for _, count in scenes]
     starts = np.cumsum([0, *counts])
-    first = scenes[0][0]
-    shape = read_points(points, first).shape[1:]
-    target_shape = read_array(store, first, PREFIX).shape[1:]
-    all_points = torch.empty((int(starts[-1]), *shape), dtype=torch.int16)
-    all_targets = torch.empty((int(starts[-1]), *target_shape), dtype=torch.float16)
-    valid = torch.empty(int(starts[-1]), dtype=torch.bool)
+    total, first = int(starts[-1]), scenes[0][0]
+    shape = (total, *read_points(points, first).shape[1:])
+    target_shape = (total, *read_array(store, first, PREFIX).shape[1:])
+    place = _place(2 * (math.prod(shape) + math.prod(target_shape)), device)
+    all_points = place(shape, torch.int16)
+    all_targets = place(target_shape, torch.float16)
+    valid = torch.empty(total, dtype=torch.bool)
 
     def read(number: int) -> None:
         scene_id, rows = scenes[number][0], slice(starts[number], starts[number + 1])
-        all_points[rows] = torch.from_numpy(read_points(points, scene_id))
-        all_targets[rows] = torch.from_numpy(read_array(store, scene_id, PREFIX))
+        all_points[rows] = torch.from_numpy(read_points(points, scene_id)).to(all_points.device)
+        prefix = torch.from_numpy(read_array(store, scene_id, PREFIX))
+        all_targets[rows] = prefix.to(all_targets.device)
         valid[rows] = torch.from_numpy(read_array(store, scene_id, VALID))
 
     with ThreadPoolExecutor(READERS) as pool:
         for done, _ in enumerate(pool.map(read, range(len(scenes))), start=1):
             advance(done)
+    where = all_points.device
     room = torch.repeat_interleave(torch.arange(len(scenes)), torch.tensor(counts))
+    row = torch.cat([torch.arange(count) for count in counts])
+    scene_ids = tuple(scene_id for scene_id, _ in scenes)
+    pairs = Pairs(all_points, all_targets, room.to(where), row.to(where), scene_ids, device)
     if not valid.all():
-        all_points, all_targets, room = all_points[valid], all_targets[valid], room[valid]
-    if len(all_points) == 0:
+        pairs = pairs.only(valid)
+    if len(pairs) == 0:
         raise ValueError(f"{points}: no frame of {', '.join(splits)} with a valid target")
-    return Pairs(
-        all_points.to(device),
-        all_targets.to(device),
-        room.to(device),
-        tuple(scene_id for scene_id, _ in scenes),
-        int((~valid).sum()),
-    )
+    return pairs
+
+
+def _place(
+    num_bytes: int, device: torch.device
+) -> Callable[[tuple[int, ...], torch.dtype], Tensor]:
+    """Return what makes empty tensors: on the device if all of it leaves room for the training."""
+    if device.type != "cuda":
+        return lambda shape, dtype: torch.empty(shape, dtype=dtype)
+    free, _ = torch.cuda.mem_get_info(device)
+    if num_bytes < MAX_SHARE * free:
+        return lambda shape, dtype: torch.empty(shape, dtype=dtype, device=device)
+    return lambda shape, dtype: torch.empty(shape, dtype=dtype, pin_memory=True)
 
 
 def _matching_scenes(points: Path, store: Path, splits: Sequence[str]) -> list[tuple[str, int]]:

@@ -1,27 +1,34 @@
 """The backbone: a cloud to patch tokens to features. What is exported and fine-tuned."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from stages.settings import Settings
 from stages.training.networks.tokenizer import PatchEmbedding, Patches, make_patches
 from stages.training.networks.transformer import PointTransformer
 
 
-@dataclass(frozen=True)
-class EncoderShape:
+class EncoderShape(Settings):
     """All that rebuilds an encoder. Defaults are the paper's student, which is Point-MAE's."""
 
-    width: int = 384
-    depth: int = 12
-    num_heads: int = 6
-    num_patches: int = 64
-    patch_size: int = 32
-    drop_path: float = 0.1
+    width: int = Field(384, ge=1)
+    depth: int = Field(12, ge=1)
+    num_heads: int = Field(6, ge=1)
+    patch_hidden: int = Field(128, ge=1)  # first width of the patch embedding
+    num_patches: int = Field(64, ge=1)
+    patch_size: int = Field(32, ge=1)
+    drop_path: float = Field(0.1, ge=0, lt=1)
     position: Literal["every", "output"] = "every"
     norm: Literal["pre", "post"] = "pre"
     near_origin_rule: bool = True
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.num_heads:
+            raise ValueError(f"width {self.width} is no multiple of {self.num_heads} heads")
+        return self
 
 
 class PointEncoder(nn.Module):
@@ -30,7 +37,7 @@ class PointEncoder(nn.Module):
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
         self.shape = shape
-        self.embedding = PatchEmbedding(shape.width)
+        self.embedding = PatchEmbedding(shape.width, shape.patch_hidden)
         self.transformer = PointTransformer(
             width=shape.width,
             depth=shape.depth,

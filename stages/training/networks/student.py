@@ -1,22 +1,22 @@
 """The student of pre-training: the backbone, and what reads the teacher's tokens off it."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
 from torch import Tensor, nn
 
+from stages.settings import Settings
 from stages.training.networks.concepts import ConceptModule, build_head
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.tokenizer import Patches
 
 
-@dataclass(frozen=True)
-class StudentShape:
+class StudentShape(Settings):
     """All that rebuilds a student; `target` is (L, D) of the teacher's prefix."""
 
-    encoder: EncoderShape
+    encoder: EncoderShape = EncoderShape()
     target: tuple[int, int] = (10, 768)
-    num_concepts: int = 32
+    num_concepts: int = Field(32, ge=1)
     head: Literal["flatten", "mixer"] = "flatten"
 
 

@@ -5,28 +5,41 @@ import pytest
 import torch
 
 from stages.training.augment import SCALE, draw_points, normalise, scale_and_translate
+from stages.training.draws import plain_draws
 from tests.conftest import golden_files
+
+CPU = torch.device("cpu")
 
 
 def test_drawn_points_are_distinct_and_anew_each_time() -> None:
     stored = torch.arange(100.0)[None, :, None].expand(2, 100, 3)
-    generator = torch.Generator().manual_seed(0)
-    first, second = (draw_points(stored, 40, generator) for _ in range(2))
+    draws = plain_draws(0, 2, CPU)
+    first, second = (draw_points(stored, 40, draws) for _ in range(2))
     assert first.shape == (2, 40, 3)
     for cloud in first:
         assert len(set(cloud[:, 0].tolist())) == 40
     assert not torch.equal(first[0], first[1])
     assert not torch.equal(first, second)
-    assert draw_points(stored, 3, None)[0, :, 0].tolist() == [0, 1, 2]
     with pytest.raises(ValueError, match="101 points asked for, 100 are stored"):
-        draw_points(stored, 101, generator)
+        draw_points(stored, 101, draws)
 
 
 def test_draws_are_even() -> None:
     stored = torch.arange(10.0)[None, :, None].expand(4000, 10, 3)
-    drawn = draw_points(stored, 3, torch.Generator().manual_seed(0))[..., 0].long()
+    drawn = draw_points(stored, 3, plain_draws(0, 4000, CPU))[..., 0].long()
     share = torch.bincount(drawn.flatten(), minlength=10) / 4000
     torch.testing.assert_close(share, torch.full((10,), 0.3), atol=0.03, rtol=0)
+
+
+def test_only_wanted_points_are_drawn_and_repeated_where_few() -> None:
+    stored = torch.arange(20.0)[None, :, None].expand(3, 20, 3)
+    wanted = torch.zeros(3, 20, dtype=torch.bool)
+    wanted[0, 5:15], wanted[1, 3:5] = True, True
+    many, few, none = draw_points(stored, 6, plain_draws(0, 3, CPU), wanted=wanted)[..., 0]
+    assert len(set(many.tolist())) == 6
+    assert set(many.tolist()) <= set(range(5, 15))
+    assert sorted(few.tolist()) == [3, 3, 3, 4, 4, 4]
+    assert len(set(none.tolist())) == 6  # nothing wanted: taken whole
 
 
 def test_normalised_clouds() -> None:
@@ -42,7 +55,7 @@ def test_normalised_clouds() -> None:
 def test_scales_and_shifts_stay_in_range_a_cloud_and_axis_each() -> None:
     points = torch.ones(2000, 2, 3)
     points[:, 1] = 2
-    moved = scale_and_translate(points, torch.Generator().manual_seed(0))
+    moved = scale_and_translate(points, plain_draws(0, 2000, CPU))
     scale, shift = moved[:, 1] - moved[:, 0], 2 * moved[:, 0] - moved[:, 1]
     assert scale.min() >= SCALE[0] - 1e-5
     assert scale.max() <= SCALE[1] + 1e-5

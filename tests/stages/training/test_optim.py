@@ -31,7 +31,7 @@ def test_weight_decay_may_follow_a_cosine() -> None:
 
 
 def test_biases_norms_and_queries_do_not_decay() -> None:
-    student = Student(StudentShape(EncoderShape(width=48, depth=2), target=(2, 4)))
+    student = Student(StudentShape(encoder=EncoderShape(width=48, depth=2), target=(2, 4)))
     student.head.requires_grad_(False)
     groups = parameter_groups(student.named_parameters())
     ids = [{id(p) for p in group["params"]} for group in groups]

@@ -44,7 +44,7 @@ def test_pairs_are_read_as_stored(tmp_path: Path) -> None:
     write_pair(tmp_path, "b", "val", [True] * 2)
     third = write_pair(tmp_path, "c", "train", [True, False, True, True])
     pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "t.zarr", ("train",), CPU)
-    assert (len(pairs), pairs.num_invalid, pairs.scene_ids) == (6, 1, ("a", "c"))
+    assert (len(pairs), pairs.num_dropped, pairs.scene_ids) == (6, 1, ("a", "c"))
     assert (pairs.points.dtype, pairs.targets.dtype) == (torch.int16, torch.float16)
     assert pairs.room.tolist() == [0, 0, 0, 1, 1, 1]
     kept = [0, 2, 3]

@@ -44,7 +44,7 @@ def test_concepts_gather_from_every_block_in_order() -> None:
 
 
 def test_the_paper_size() -> None:
-    student = Student(StudentShape(EncoderShape()))
+    student = Student(StudentShape(encoder=EncoderShape()))
     count = {
         name: sum(p.numel() for p in part.parameters()) for name, part in student.named_children()
     }
@@ -61,7 +61,7 @@ def test_the_paper_size() -> None:
 
 @pytest.mark.parametrize("head", ["flatten", "mixer"])
 def test_every_weight_that_is_exported_is_trained(head: str) -> None:
-    student = Student(StudentShape(SMALL, target=(3, 20), num_concepts=4, head=head))
+    student = Student(StudentShape(encoder=SMALL, target=(3, 20), num_concepts=4, head=head))
     prediction, _ = student(torch.randn(3, 128, 3))
     assert prediction.shape == (3, 3, 20)
     (prediction - 1).square().mean().backward()

@@ -1,0 +1,56 @@
+"""Commands of the student: `pretrain`."""
+
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    DEFAULT_ROOT,
+    Config,
+    Debug,
+    Device,
+    Overrides,
+    Overwrite,
+    Root,
+    open_workspace,
+)
+from pipeline.config import load_section
+
+StopAfter = Annotated[
+    int | None,
+    typer.Option("--stop-after-epoch", min=1, help="Save and stop there; a later call goes on."),
+]
+
+
+def pretrain(
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    stop_after_epoch: StopAfter = None,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Train a student to predict the cached prefixes from points alone.
+
+    Goes on where it was stopped. Under torchrun, all processes share each batch.
+    """
+    from pipeline.summaries import print_training
+    from stages.device import choose_device
+    from stages.training import pretrain as stage
+
+    settings = load_section(config, "pretrain", stage.PretrainConfig, overrides)
+    paths = open_workspace(workspace)
+    out = paths.pretrained(settings.name)
+    outcome = stage.run(
+        settings,
+        frames=paths.frames,
+        points=paths.points,
+        store=paths.prefixes(settings.teacher),
+        out=out,
+        device=choose_device(device),
+        overwrite=overwrite,
+        stop_after_epoch=stop_after_epoch,
+        patient=device != "auto",
+    )
+    print_training("pretrain", outcome, out)

@@ -1,0 +1,311 @@
+"""Pre-training: the student learns the cached prefixes from the points alone.
+
+One step of it: stored points in metres, turned or cut as asked, 4096 drawn, normalised, scaled and
+shifted; the prediction beside the teacher's prefix.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from cache.card import Card, fingerprint
+from cache.prefixes import store_identity
+from cache.scene_group import list_scenes, scene_card
+from stages.progress import Progress, duration
+from stages.settings import Settings
+from stages.training.augment import (
+    SCALE,
+    TRANSLATION,
+    Normalisation,
+    draw_points,
+    normalise,
+    scale_and_translate,
+)
+from stages.training.draws import Draws, plain_draws, seed_of
+from stages.training.learner import LoopConfig
+from stages.training.loop import Outcome, train
+from stages.training.networks.encoder import EncoderShape
+from stages.training.networks.student import Student, StudentShape
+from stages.training.objectives import (
+    Loss,
+    Target,
+    chance,
+    distillation_loss,
+    r_squared,
+    retrieval,
+)
+from stages.training.pairs import Pairs, load_pairs
+from stages.training.plain_features import geometric_features, ridge_prediction
+from stages.training.processes import Processes, joined
+from stages.training.run_folder import RunFolder
+from stages.training.speed import projected_seconds
+from stages.training.task import Task, Terms
+from stages.training.views import Views, load_views
+
+KIND, SCHEMA_VERSION = "pre-training", 1
+RETRIEVED = (1, 5)
+RIDGE_ROWS = 20_000  # more rows than these change nothing
+ROWS_AT_A_TIME = 256
+# Who asked for no device and would wait longer than this on a CPU is asked first.
+PATIENCE_S = 12 * 3600.0
+
+
+class PretrainConfig(Settings):
+    """What is learned, by whom, from what. Defaults are the paper's."""
+
+    name: str = Field("distill", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+    teacher: str = "clipcap"  # whose prefixes, by the name of its store
+    splits: tuple[str, ...] = ("train",)
+    held_splits: tuple[str, ...] = ("val",)  # for the validation loss; none if empty
+    encoder: EncoderShape = EncoderShape()
+    num_concepts: int = Field(32, ge=1)
+    head: Literal["flatten", "mixer"] = "flatten"
+    num_points: int = Field(4096, ge=32)
+    norm_input: Normalisation = "unit_sphere"
+    frame: Literal["camera", "gravity"] = "camera"
+    points: Literal["all", "in_view"] = "all"  # in_view: only what the teacher's crop shows
+    scale: tuple[float, float] = SCALE
+    translation: float = Field(TRANSLATION, ge=0)
+    loss: Loss = "mse"
+    target_norm: Literal["none", "standardize"] = "none"
+    training: LoopConfig = LoopConfig()
+
+
+@dataclass(frozen=True)
+class Clouds:
+    """Pairs, and how their points are given to the student."""
+
+    config: PretrainConfig
+    pairs: Pairs
+    views: Views | None
+
+    def augmented(self, rows: Tensor, draws: Draws) -> Tensor:
+        """The student's input of some training rows, (B, N, 3)."""
+        points = normalise(self.metres(rows, draws), self.config.norm_input)
+        return scale_and_translate(
+            points, draws, scale=self.config.scale, translation=self.config.translation
+        )
+
+    def plain(self, rows: Tensor) -> Tensor:
+        """The student's input of some held rows, (B, N, 3), the same each time."""
+        return normalise(self.metres(rows, self._fixed(rows)), self.config.norm_input)
+
+    def features(self) -> Tensor:
+        """Plain features (N, 32) of the clouds, of so many that more would change nothing."""
+        count = min(len(self.pairs), RIDGE_ROWS)
+        parts = torch.arange(count).split(ROWS_AT_A_TIME)
+        return torch.cat([geometric_features(self.metres(r, self._fixed(r))) for r in parts])
+
+    def metres(self, rows: Tensor, draws: Draws) -> Tensor:
+        """Points drawn of some rows, (B, N, 3), turned or cut as configured."""
+        points = self.pairs.metres(rows)
+        wanted = None
+        if self.views and self.config.points == "in_view":
+            wanted = self.views.in_view(points, rows)
+        points = draw_points(points, self.config.num_points, draws, wanted=wanted)
+        if self.views and self.config.frame == "gravity":
+            points = self.views.turn_upright(points, rows)
+        return points
+
+    def _fixed(self, rows: Tensor) -> Draws:
+        return plain_draws(seed_of("held", int(rows[0])), len(rows), self.pairs.device)
+
+
+def run(
+    config: PretrainConfig,
+    *,
+    frames: Path,
+    points: Path,
+    store: Path,
+    out: Path,
+    device: torch.device,
+    overwrite: bool = False,
+    stop_after_epoch: int | None = None,
+    patient: bool = True,
+) -> Outcome | None:
+    """Pre-train a student in the folder `out`; None if it was finished there before.
+
+    Goes on where a stopped run stands. Under torchrun all processes share each batch. Raises
+    CardError if frames, points and prefixes do not belong together, and ValueError if it would take
+    longer than half a day on a CPU and `patient` is false.
+    """
+    inputs = {"points": _inputs(points, config), "teacher": fingerprint(store_identity(store))}
+    folder = RunFolder(out, Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs))
+    with joined(device) as processes:
+        if processes.is_first:
+            folder.prepare(overwrite=overwrite)
+        processes.wait()
+        if folder.result() is not None:
+            return None
+        task, held = _task(config, frames, points, store, device)
+        if not patient and device.type == "cpu":
+            _ask_for_patience(task, config.training, device)
+        outcome = train(
+            task,
+            config.training,
+            folder,
+            device=device,
+            processes=processes,
+            stop_after_epoch=stop_after_epoch,
+        )
+        if outcome.finished and processes.is_first:
+            bars = held.bars() if held else {}
+            _write_result(folder, outcome, bars, processes)
+    return outcome
+
+
+def _task(
+    config: PretrainConfig, frames: Path, points: Path, store: Path, device: torch.device
+) -> tuple[Task, "Held | None"]:
+    clouds = _load(config, config.splits, frames, points, store, device, "training pairs")
+    statistics = clouds.pairs.target_statistics()
+    held = None
+    if config.held_splits:
+        others = _load(config, config.held_splits, frames, points, store, device, "held pairs")
+        held = Held(config, clouds, others, statistics)
+    length, width = clouds.pairs.targets.shape[1:]
+    shape = StudentShape(
+        encoder=config.encoder,
+        target=(length, width),
+        num_concepts=config.num_concepts,
+        head=config.head,
+    )
+    torch.manual_seed(config.training.seed)
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        target = _aimed_at(config, clouds.pairs.target(rows), statistics)
+        prediction, patches = model(clouds.augmented(rows, draws))
+        loss = distillation_loss(prediction, target, config.loss)
+        return Terms(loss, {"patch_coverage": patches.coverage(config.num_points).mean()})
+
+    task = Task(
+        model=Student(shape),
+        about={"kind": "student", "shape": shape.model_dump(mode="json")},
+        num_rows=len(clouds.pairs),
+        losses=losses,
+        inputs=lambda rows: {
+            "points": clouds.pairs.metres(rows),
+            "target": clouds.pairs.target(rows),
+        },
+        evaluate=held.evaluate if held else None,
+        headline="val_loss",
+        larger_is_better=False,
+    )
+    return task, held
+
+
+def _load(
+    config: PretrainConfig,
+    splits: tuple[str, ...],
+    frames: Path,
+    points: Path,
+    store: Path,
+    device: torch.device,
+    what: str,
+) -> Clouds:
+    with Progress(f"reading {what}", len(list_scenes(points)), "scenes") as progress:
+        pairs = load_pairs(points, store, splits, device, advance=progress.update)
+    if config.frame == "camera" and config.points == "all":
+        return Clouds(config, pairs, None)
+    views = load_views(frames, pairs, store_identity(store)["identity"]["preprocessing"]["crop"])
+    if config.frame == "gravity":
+        pairs, views = pairs.only(views.pose_valid), views.only(views.pose_valid)
+    return Clouds(config, pairs, views.to(device))
+
+
+def _aimed_at(config: PretrainConfig, target: Tensor, statistics: Target) -> Tensor:
+    return statistics.standardised(target) if config.target_norm == "standardize" else target
+
+
+@dataclass(frozen=True)
+class Held:
+    """Frames of rooms that the student does not learn from, and what is measured on them."""
+
+    config: PretrainConfig
+    train: Clouds
+    held: Clouds
+    statistics: Target
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Loss, R2 against the training mean, and retrieval of the own frame beside chance."""
+        predicted = torch.cat([model(self.held.plain(rows))[0].float() for rows in self._parts()])
+        return self.measures(predicted)
+
+    def measures(self, predicted: Tensor) -> dict[str, float]:
+        """Measure predictions (N, L, D), in the space of the loss."""
+        pairs, config = self.held.pairs, self.config
+        raw = torch.cat([pairs.target(rows) for rows in self._parts()])
+        target = _aimed_at(config, raw, self.statistics)
+        mean = _aimed_at(config, self.statistics.mean[None], self.statistics)
+        parts = zip(
+            predicted.split(config.training.batch), target.split(config.training.batch), strict=True
+        )
+        loss = sum(distillation_loss(p, t, config.loss).item() * len(p) for p, t in parts)
+        if config.loss != "mse":  # only directions were learned
+            predicted, target = F.normalize(predicted, dim=-1), F.normalize(target, dim=-1)
+            mean = target.mean(dim=0, keepdim=True)
+        room = pairs.room.to(predicted.device)
+        found = retrieval(predicted, target, room, RETRIEVED)
+        return {
+            "val_loss": loss / len(target),
+            "val_r2": r_squared(predicted, target, mean),
+            **{f"val_top{k}": share for k, share in found.items()},
+            **{f"chance_top{k}": chance(room, k) for k in RETRIEVED},
+        }
+
+    def bars(self) -> dict[str, float]:
+        """Measure what a ridge regression from plain features of the clouds predicts."""
+        features = self.train.features()
+        rows = torch.arange(len(features))
+        target = _aimed_at(self.config, self.train.pairs.target(rows), self.statistics)
+        predicted = ridge_prediction(
+            features,
+            lambda part: target[part].flatten(1),
+            self.held.features(),
+        )
+        found = self.measures(predicted.float().view(-1, *target.shape[1:]))
+        return {f"ridge_{key}": value for key, value in found.items() if key.startswith("val_")}
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        return torch.arange(len(self.held.pairs)).split(self.config.training.batch)
+
+
+def _inputs(points: Path, config: PretrainConfig) -> str:
+    """A fingerprint of all scenes that are read."""
+    splits = {*config.splits, *config.held_splits}
+    cards = {scene_id: scene_card(points, scene_id) for scene_id in list_scenes(points)}
+    return fingerprint(
+        {
+            scene_id: card.fingerprint
+            for scene_id, card in cards.items()
+            if card is not None and card.inputs["split"] in splits
+        }
+    )
+
+
+def _ask_for_patience(task: Task, config: LoopConfig, device: torch.device) -> None:
+    rows = config.epochs * task.num_rows
+    seconds = projected_seconds(task, device, rows)
+    if seconds > PATIENCE_S:
+        raise ValueError(
+            f"there is no GPU here, and on this CPU {config.epochs} epochs of {task.num_rows} frames "
+            f"would take about {duration(seconds)}; ask for it with --device cpu"
+        )
+
+
+def _write_result(
+    folder: RunFolder, outcome: Outcome, bars: dict[str, float], processes: Processes
+) -> None:
+    result: dict[str, Any] = {
+        "run": folder.card.to_dict(),
+        "last": outcome.metrics,
+        "best": outcome.best,
+        "bars": bars,
+        "processes": processes.count,
+    }
+    folder.write_result(result)

@@ -1,0 +1,83 @@
+"""Several processes of one training, as torchrun starts them; alone, everything here does nothing."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+# Longer than any evaluation, for which all wait.
+TIMEOUT = timedelta(hours=4)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of how many this one is. The first one evaluates, writes and speaks."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """True for the one that writes."""
+        return self.rank == 0
+
+    def wrap(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """Let gradients be averaged over all processes."""
+        if self.count == 1:
+            return model
+        ids = [device.index] if device.type == "cuda" else None
+        return DistributedDataParallel(model, device_ids=ids)
+
+    def any(self, flag: bool) -> bool:
+        """True everywhere if it is true anywhere."""
+        if self.count == 1:
+            return flag
+        told = torch.tensor(int(flag))
+        dist.all_reduce(told, op=dist.ReduceOp.MAX, group=_talk())
+        return bool(told)
+
+    def sum(self, value: torch.Tensor) -> torch.Tensor:
+        """Sum over all processes."""
+        if self.count > 1:
+            value = value.clone()
+            dist.all_reduce(value)
+        return value
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        if self.count > 1:
+            dist.barrier(group=_talk())
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Processes]:
+    """Join the processes that torchrun started, until the context ends."""
+    count = int(os.environ.get("WORLD_SIZE", 1))
+    if count == 1:
+        yield Processes()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    backend = "cuda:nccl,cpu:gloo" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=TIMEOUT)
+    try:
+        yield Processes(dist.get_rank(), count)
+    finally:
+        _GROUPS.clear()
+        dist.destroy_process_group()
+
+
+_GROUPS: list[dist.ProcessGroup] = []
+
+
+def _talk() -> dist.ProcessGroup:
+    """A group of its own for flags, on the CPU, so that no GPU waits for them."""
+    if not _GROUPS:
+        _GROUPS.append(dist.new_group(backend="gloo", timeout=TIMEOUT))
+    return _GROUPS[0]

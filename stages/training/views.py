@@ -1,0 +1,115 @@
+"""Where a frame's camera stood and what its teacher saw, for clouds that follow one of them.
+
+`frame: gravity` turns clouds so that z is up and y is where the camera looked; `points: in_view`
+keeps to what lies inside the teacher's crop of the colour image.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from cache.card import CardError
+from cache.frames import frames_path, read_frames
+from stages.training.pairs import Pairs
+
+COLUMNS = (
+    "row", "pose_valid", "camera_to_world", "depth_to_color", "color_intrinsics", "color_size",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Views:
+    """Of each pair: `upright` (N, 3, 3) from the camera's frame to z up, and the teacher's window.
+
+    `projection` (N, 3, 4) takes metres of the depth camera to homogeneous pixels of the colour
+    image; `center` and `half` (N, 2) are the teacher's crop, in these pixels.
+    """
+
+    upright: Tensor
+    projection: Tensor
+    center: Tensor
+    half: Tensor
+    pose_valid: Tensor
+
+    def only(self, kept: Tensor) -> "Views":
+        """Those where `kept` (N,) bool."""
+        return Views(*(value[kept] for value in vars(self).values()))
+
+    def to(self, device: torch.device) -> "Views":
+        """The same on a device."""
+        return Views(*(value.to(device) for value in vars(self).values()))
+
+    def in_view(self, points: Tensor, rows: Tensor) -> Tensor:
+        """Which of the points (B, P, 3), camera-frame metres, the teacher saw: (B, P) bool."""
+        rows = rows.to(self.projection.device)
+        projection = self.projection[rows]
+        pixels = points @ projection[:, :, :3].transpose(1, 2) + projection[:, None, :, 3]
+        depth = pixels[..., 2]
+        where = pixels[..., :2] / depth.clamp(min=1e-6)[..., None]
+        inside = (where - self.center[rows][:, None]).abs() <= self.half[rows][:, None]
+        return inside.all(dim=-1) & (depth > 0)
+
+    def turn_upright(self, points: Tensor, rows: Tensor) -> Tensor:
+        """Turn points (B, P, 3) of the camera's frame so that z is up."""
+        upright = self.upright[rows.to(self.upright.device)]
+        return points @ upright.transpose(1, 2)
+
+
+def load_views(frames: Path, pairs: Pairs, crop: str) -> Views:
+    """Read the manifests of the pairs' scenes; `crop` is the teacher's, `center` or `squash`.
+
+    Raises CardError if they are not all there.
+    """
+    room, row = pairs.room.cpu(), pairs.row.cpu()
+    parts = []
+    for number, scene_id in enumerate(pairs.scene_ids):
+        path = frames_path(frames, scene_id)
+        table = read_frames(path, COLUMNS)
+        kept = sorted(
+            (item for item in table.to_pylist() if item["row"] is not None),
+            key=lambda item: item["row"],
+        )
+        wanted = row[room == number].tolist()
+        if wanted and wanted[-1] >= len(kept):
+            raise CardError(f"{path}: fewer frames than its points; run extract again")
+        parts += [_view(kept[index], crop) for index in wanted]
+    columns = (torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True))
+    return Views(*columns)
+
+
+def _view(item: dict[str, Any], crop: str) -> Iterable[NDArray[Any]]:
+    pose = np.array(item["camera_to_world"], np.float64).reshape(4, 4)
+    pose_valid = bool(item["pose_valid"])
+    intrinsics = np.array(item["color_intrinsics"], np.float64).reshape(3, 3)
+    extrinsic = np.array(item["depth_to_color"], np.float64).reshape(4, 4)
+    size = np.array(item["color_size"], np.float64)
+    half = np.full(2, size.min() / 2) if crop == "center" else size / 2
+    return (
+        upright_rotation(pose[:3, :3] if pose_valid else np.eye(3)).astype(np.float32),
+        (intrinsics @ extrinsic[:3]).astype(np.float32),
+        ((size - 1) / 2).astype(np.float32),  # pixel centres are at integers
+        half.astype(np.float32),
+        np.array(pose_valid),
+    )
+
+
+def upright_rotation(camera_to_world: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rotation (3, 3) from the camera's frame (x right, y down, z forward) to upright.
+
+    Upright is x right, y level in the direction of view, z up, where the world's z is up. Looking
+    straight down (or up), the image's upper (or lower) edge tells the direction.
+    """
+    up = camera_to_world[2]  # the world's z axis as the camera sees it
+    for ahead in (np.array([0.0, 0.0, 1.0]), np.array([0.0, np.sign(up[2]), 0.0])):
+        level = ahead - up * (up @ ahead)
+        length = float(np.linalg.norm(level))
+        if length > 0.1:
+            break
+    level /= length
+    return np.stack([np.cross(level, up), level, up])

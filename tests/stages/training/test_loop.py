@@ -1,0 +1,204 @@
+"""The loop: exact resume, signals, parts of batches, averages, best and last, what is not finite."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cache.card import CardError, OtherConfigurationError
+from cache.checkpoint import STATE, WEIGHTS, read_arrays, read_meta
+from stages.training.draws import Draws
+from stages.training.learner import LoopConfig
+from stages.training.loop import NonFiniteError
+from stages.training.processes import Processes
+from stages.training.run_folder import METRICS
+from stages.training.task import Task, Terms
+from tests.training_toys import CONFIG, ROWS, run_toy, toy
+
+TIMED = ("samples_per_s",)
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in TIMED} for line in lines]
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    for name in (WEIGHTS, STATE):
+        a, b = (read_arrays(folder / "last", name) for folder in (first, second))
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+    a, b = (read_meta(folder / "last") for folder in (first, second))
+    assert a.position.keys() == b.position.keys()
+    assert {**a.position, "best": 0} == {**b.position, "best": 0}
+    assert a.position["best"]["epoch"] == b.position["best"]["epoch"]
+    assert metrics(first) == metrics(second)
+    for key, value in read_arrays(first / "best", WEIGHTS).items():
+        np.testing.assert_array_equal(value, read_arrays(second / "best", WEIGHTS)[key])
+
+
+def test_it_learns_and_logs(tmp_path: Path) -> None:
+    outcome = run_toy(tmp_path / "a", CONFIG.model_copy(update={"epochs": 30}))
+    lines = metrics(tmp_path / "a")
+    assert outcome.finished
+    assert [line["epoch"] for line in lines] == list(range(1, 31))
+    assert lines[-1]["val_error"] < 0.3 * lines[0]["val_error"]
+    assert lines[-1]["lr"] == pytest.approx(CONFIG.lowest_lr)
+    assert {"loss", "grad_norm", "noise", "weight_decay"} <= lines[0].keys()
+    assert outcome.best is not None
+    assert outcome.best["val_error"] == min(line["val_error"] for line in lines)
+    assert read_meta(tmp_path / "a" / "best").position["epoch"] == outcome.best["epoch"]
+    assert list((tmp_path / "a" / "tensorboard").iterdir())
+
+
+@pytest.mark.parametrize(
+    "change", [{}, {"ema": 0.9}, {"accumulate": 2}, {"optimizer": "adam", "clip_norm": 0.5}]
+)
+def test_stopped_and_gone_on_is_as_if_never_stopped(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    config = CONFIG.model_copy(update=change)
+    run_toy(tmp_path / "whole", config)
+    stopped = run_toy(tmp_path / "parts", config, stop_after_epoch=3)
+    assert (stopped.finished, stopped.epoch) == (False, 3)
+    assert run_toy(tmp_path / "parts", config).finished
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def interrupting(task: Task, at_call: int, number: signal.Signals) -> Task:
+    """Send this process a signal in the middle of a step."""
+    calls = 0
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        nonlocal calls
+        calls += 1
+        if calls == at_call:
+            os.kill(os.getpid(), number)
+        return task.losses(model, rows, draws)
+
+    return replace(task, losses=losses)
+
+
+@pytest.mark.parametrize("at_call", [1, 7, 10, 13])
+def test_sigterm_in_an_epoch_finishes_the_step_and_goes_on_exactly(
+    tmp_path: Path, at_call: int
+) -> None:
+    run_toy(tmp_path / "whole")
+    task = interrupting(toy(), at_call, signal.SIGTERM)
+    stopped = run_toy(tmp_path / "parts", task=task)
+    assert (stopped.finished, stopped.step, stopped.stopped_by) == (False, at_call, "SIGTERM")
+    assert read_meta(tmp_path / "parts" / "last").position["step"] == at_call
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    run_toy(tmp_path / "parts")
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_ctrl_c_is_told_apart(tmp_path: Path) -> None:
+    assert run_toy(
+        tmp_path, task=interrupting(toy(), 3, signal.SIGINT)
+    ).stopped_by == "SIGINT"  # fmt: skip
+
+
+def test_a_kill_after_an_epoch_was_logged_repeats_it_once(tmp_path: Path) -> None:
+    """The last checkpoint may be older than the last line of the log."""
+    run_toy(tmp_path / "whole")
+    run_toy(tmp_path / "parts", stop_after_epoch=2)
+    lines = (tmp_path / "whole" / METRICS).read_text().splitlines()
+    (tmp_path / "parts" / METRICS).write_text("\n".join([*lines[:4], lines[4][:20]]))
+    run_toy(tmp_path / "parts")
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_micro_batches_give_the_same_gradients(tmp_path: Path) -> None:
+    """But for batch norm, which sees only its micro-batch: here it is left out."""
+
+    def without_norm() -> Task:
+        task = toy(dropout=0.0)
+        task.model.layers[1] = nn.Identity()  # type: ignore[index]
+        return task
+
+    for name, accumulate in (("one", 1), ("four", 4)):
+        config = CONFIG.model_copy(update={"accumulate": accumulate})
+        run_toy(tmp_path / name, config, task=without_norm())
+    one, four = (read_arrays(tmp_path / name / "last", WEIGHTS) for name in ("one", "four"))
+    for key in one:
+        np.testing.assert_allclose(one[key], four[key], atol=2e-5)
+
+
+def test_the_averaged_network_is_judged_and_kept(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"ema": 0.5})
+    outcome = run_toy(tmp_path, config)
+    state = read_arrays(tmp_path / "last", STATE)
+    averaged = {k.removeprefix("ema."): v for k, v in state.items() if k.startswith("ema.")}
+    task = toy()
+    assert task.evaluate
+    task.model.load_state_dict(
+        {k: torch.from_numpy(v.copy()) for k, v in averaged.items() if k != "n_averaged"}
+    )
+    assert task.evaluate(task.model.eval())["val_error"] == pytest.approx(
+        outcome.metrics["val_error"], rel=1e-5
+    )
+
+
+def test_what_is_not_finite_stops_and_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError, match=r"step \d: not finite: loss inf.*Try a lower lr"):
+        run_toy(tmp_path, task=toy(poison_row=17))
+    batch = load_file(tmp_path / "nonfinite" / "batch.safetensors")
+    assert 17 in batch["rows"]
+    assert batch["x"].shape == (8, 3)
+    weights = read_arrays(tmp_path / "nonfinite", WEIGHTS)
+    assert all(np.isfinite(value).all() for value in weights.values())
+
+
+def test_other_runs_are_refused(tmp_path: Path) -> None:
+    run_toy(tmp_path, stop_after_epoch=1)
+    with pytest.raises(OtherConfigurationError, match=r"holds another run: lr: 0.01 there, 0.1"):
+        run_toy(tmp_path, CONFIG.model_copy(update={"lr": 0.1}))
+    with pytest.raises(CardError, match=r"weights.safetensors: does not fit its model"):
+        run_toy(tmp_path, task=replace(toy(), model=nn.Linear(3, 1)))
+
+
+def test_batches_that_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"a batch of 41 is more than the {ROWS} training rows"):
+        run_toy(tmp_path / "a", CONFIG.model_copy(update={"batch": 41}))
+    with pytest.raises(ValueError, match="cannot be split evenly over 1 processes with 3 micro"):
+        run_toy(tmp_path / "b", CONFIG.model_copy(update={"accumulate": 3}))
+
+
+def test_no_held_rows_no_best(tmp_path: Path) -> None:
+    outcome = run_toy(tmp_path, task=replace(toy(), evaluate=None))
+    assert outcome.finished
+    assert outcome.best is None
+    assert not (tmp_path / "best").exists()
+
+
+@pytest.mark.slow
+def test_compiled_it_learns_the_same(tmp_path: Path) -> None:
+    plain, compiled = (
+        run_toy(
+            tmp_path / name,
+            LoopConfig(**{**CONFIG.model_dump(), "epochs": 2, "warmup_epochs": 0, "compile": on}),
+            task=toy(dropout=0.0),
+        )
+        for name, on in (("plain", False), ("compiled", True))
+    )
+    assert compiled.metrics["val_error"] == pytest.approx(plain.metrics["val_error"], rel=1e-3)
+    first, second = (read_arrays(tmp_path / n / "last", WEIGHTS) for n in ("plain", "compiled"))
+    assert first.keys() == second.keys()
+
+
+def test_alone_all_of_it_is_here() -> None:
+    alone = Processes()
+    assert alone.is_first
+    assert alone.any(True)
+    assert not alone.any(False)
+    assert alone.sum(torch.ones(2)).tolist() == [1, 1]
+    alone.wait()
