@@ -29,6 +29,8 @@ from stages.training.task import Task, Terms
 
 SAVE_INTERVAL_S = 300.0
 LOG_EVERY_STEPS = 20
+# Logged, but not said at each epoch's end.
+QUIET = ("epoch", "step", "lr", "weight_decay", "grad_norm", "patch_coverage", "samples_per_s")
 
 
 class NonFiniteError(ValueError):
@@ -305,8 +307,7 @@ def _slices(config: LoopConfig, procs: Processes) -> list[slice]:
 
 def _summary(name: str, epochs: int, line: dict[str, float]) -> str:
     """One line for people: the epoch, and its measures."""
-    quiet = ("epoch", "step", "lr", "weight_decay", "samples_per_s")
-    said = ", ".join(f"{key} {value:.4g}" for key, value in line.items() if key not in quiet)
+    said = ", ".join(f"{key} {value:.4g}" for key, value in line.items() if key not in QUIET)
     return f"{name}: epoch {line['epoch']}/{epochs}: {said}, {line['samples_per_s']:.3g} samples/s"
 
 

@@ -21,6 +21,8 @@ from stages.training.pairs import Pairs
 COLUMNS = (
     "row", "pose_valid", "camera_to_world", "depth_to_color", "color_intrinsics", "color_size",
 )  # fmt: skip
+# A camera that looks level along the world's y.
+LEVEL = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _view(item: dict[str, Any], crop: str) -> Iterable[NDArray[Any]]:
     size = np.array(item["color_size"], np.float64)
     half = np.full(2, size.min() / 2) if crop == "center" else size / 2
     return (
-        upright_rotation(pose[:3, :3] if pose_valid else np.eye(3)).astype(np.float32),
+        upright_rotation(pose[:3, :3] if pose_valid else LEVEL).astype(np.float32),
         (intrinsics @ extrinsic[:3]).astype(np.float32),
         ((size - 1) / 2).astype(np.float32),  # pixel centres are at integers
         half.astype(np.float32),

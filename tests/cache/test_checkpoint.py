@@ -78,7 +78,7 @@ def test_the_old_one_stays_until_the_new_one_is_there(
 
 def test_damage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run" / "last"
-    with pytest.raises(CardError, match="no checkpoint; expected a folder with meta.json"):
+    with pytest.raises(CardError, match=r"no checkpoint; expected a folder with meta\.json"):
         read_meta(path)
     write_checkpoint(path, META_A, ARRAYS, None)
     raw = (path / WEIGHTS).read_bytes()

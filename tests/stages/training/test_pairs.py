@@ -7,46 +7,36 @@ import numpy as np
 import pytest
 import torch
 
-from cache.card import Card, CardError
-from cache.points import PointsWriter, create_store
-from cache.prefixes import write_scene
-from cache.scene_group import create_group
+from cache.card import CardError
 from stages.training.pairs import load_pairs
+from tests.pairs_world import write_pair
 
 CPU = torch.device("cpu")
 
 
-def write_pair(
+def write_random_pair(
     root: Path, scene_id: str, split: str, valid: Sequence[bool], *, frames: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One scene's points and targets; `frames` another fingerprint than the points' own."""
+    """One scene of eight points a frame; returns its clouds and targets."""
     generator = np.random.default_rng(len(scene_id) + len(valid))
-    count = len(valid)
-    clouds = generator.uniform(0.5, 3, (count, 8, 3))
-    targets = generator.normal(size=(count, 2, 5)).astype(np.float16)
+    clouds = generator.uniform(0.5, 3, (len(valid), 8, 3))
+    targets = generator.normal(size=(len(valid), 2, 5)).astype(np.float16)
     targets[~np.array(valid)] = 0
-    create_store(root / "points.zarr")
-    card = Card("extracted scene", 1, {}, {"scene_id": scene_id, "split": split},
-                counts={"statuses": {"kept": count}})  # fmt: skip
-    writer = PointsWriter(root / "points.zarr" / scene_id, points_per_frame=8, max_frames=count)
-    for cloud in clouds:
-        writer.append(cloud)
-    writer.finish(card)
-    create_group(root / "t.zarr", {})
-    inputs = {"split": split, "frames": frames or card.fingerprint}
-    write_scene(root / "t.zarr" / scene_id, {"prefix": targets}, np.array(valid),
-                Card("teacher's prefixes", 1, {}, inputs))  # fmt: skip
+    write_pair(root, scene_id, split, clouds, targets, valid, frames=frames)
     return clouds, targets
 
 
 def test_pairs_are_read_as_stored(tmp_path: Path) -> None:
-    first = write_pair(tmp_path, "a", "train", [True] * 3)
-    write_pair(tmp_path, "b", "val", [True] * 2)
-    third = write_pair(tmp_path, "c", "train", [True, False, True, True])
-    pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "t.zarr", ("train",), CPU)
+    first = write_random_pair(tmp_path, "a", "train", [True] * 3)
+    write_random_pair(tmp_path, "b", "val", [True] * 2)
+    third = write_random_pair(tmp_path, "c", "train", [True, False, True, True])
+    pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr", ("train",), CPU)
     assert (len(pairs), pairs.num_dropped, pairs.scene_ids) == (6, 1, ("a", "c"))
     assert (pairs.points.dtype, pairs.targets.dtype) == (torch.int16, torch.float16)
     assert pairs.room.tolist() == [0, 0, 0, 1, 1, 1]
+    assert pairs.row.tolist() == [0, 1, 2, 0, 2, 3]
+    fewer = pairs.only(torch.tensor([True, False, True, True, False, True]))
+    assert (fewer.row.tolist(), fewer.num_dropped) == ([0, 2, 0, 3], 3)
     kept = [0, 2, 3]
     np.testing.assert_array_equal(pairs.targets, np.concatenate([first[1], third[1][kept]]))
     metres = pairs.metres(torch.arange(6))
@@ -58,11 +48,11 @@ def test_pairs_are_read_as_stored(tmp_path: Path) -> None:
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
-    points, store = tmp_path / "points.zarr", tmp_path / "t.zarr"
+    points, store = tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr"
     with pytest.raises(ValueError, match="no scene of train; run extract first"):
         load_pairs(points, store, ("train",), CPU)
-    write_pair(tmp_path, "a", "train", [True])
-    write_pair(tmp_path, "b", "train", [True], frames="0123456789abcdef")
+    write_random_pair(tmp_path, "a", "train", [True])
+    write_random_pair(tmp_path, "b", "train", [True], frames="0123456789abcdef")
     with pytest.raises(CardError, match=r"b: its targets were made from frames 0123456789abcdef, "):
         load_pairs(points, store, ("train",), CPU)
     (store / "a" / "zarr.json").unlink()
@@ -71,6 +61,6 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_scene_without_any_target_is_no_pair(tmp_path: Path) -> None:
-    write_pair(tmp_path, "a", "train", [False, False])
+    write_random_pair(tmp_path, "a", "train", [False, False])
     with pytest.raises(ValueError, match="no frame of train with a valid target"):
-        load_pairs(tmp_path / "points.zarr", tmp_path / "t.zarr", ("train",), CPU)
+        load_pairs(tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr", ("train",), CPU)

@@ -1,0 +1,104 @@
+"""Points and targets as both stages leave them, without either: targets tell of the points' shape."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cache.card import Card
+from cache.frames import FramesWriter, frames_path
+from cache.points import PointsWriter, create_store
+from cache.prefixes import write_scene
+from cache.scene_group import create_group
+
+TARGET = (3, 8)
+SMALL_YAML = """
+pretrain:
+  name: tiny
+  teacher: t
+  num_points: 128
+  encoder: {width: 24, depth: 2, num_heads: 2, patch_hidden: 8, num_patches: 8, patch_size: 8, drop_path: 0.0}
+  num_concepts: 4
+  norm_input: center
+  scale: [1.0, 1.0]
+  translation: 0.0
+  target_norm: standardize
+  training: {epochs: 4, batch: 8, lr: 0.003, warmup_epochs: 1, precision: fp32}
+"""
+
+
+def write_world(root: Path, *, train: int = 10, val: int = 2, frames: int = 8) -> None:
+    """Boxes of random sizes, seen from a camera that looks level along the world's y."""
+    for number in range(train + val):
+        split = "train" if number < train else "val"
+        write_boxes(root, f"scene{number:04d}_00", split, frames, seed=number)
+
+
+def write_boxes(root: Path, scene_id: str, split: str, frames: int, seed: int) -> None:
+    """One scene of `frames` boxes of points, (256, 3) each."""
+    generator = np.random.default_rng(seed)
+    sizes = generator.uniform(0.3, 2.0, (frames, 3))
+    clouds = generator.uniform(-0.5, 0.5, (frames, 256, 3)) * sizes[:, None] + [0, 0, 3]
+    mixing = np.random.default_rng(99).normal(size=(3, *TARGET))
+    targets = np.tensordot(sizes, mixing, axes=1).astype(np.float16)
+    write_pair(root, scene_id, split, clouds, targets, [True] * frames)
+
+
+def write_pair(
+    root: Path,
+    scene_id: str,
+    split: str,
+    clouds: np.ndarray,
+    targets: np.ndarray,
+    valid: Sequence[bool],
+    *,
+    frames: str | None = None,
+) -> None:
+    """One scene's manifest, points and targets; `frames` another fingerprint than its own."""
+    count = len(clouds)
+    create_store(root / "points.zarr")
+    card = Card("extracted scene", 1, {}, {"scene_id": scene_id, "split": split},
+                counts={"statuses": {"kept": count}})  # fmt: skip
+    writer = PointsWriter(
+        root / "points.zarr" / scene_id, points_per_frame=clouds.shape[1], max_frames=count
+    )
+    for cloud in clouds:
+        writer.append(cloud)
+    writer.finish(card)
+    _write_manifest(root / "frames", scene_id, split, count, card)
+    teacher = {"identity": {"preprocessing": {"crop": "center"}}}
+    create_group(root / "teacher" / "t.zarr", {"teacher": teacher})
+    inputs = {"split": split, "frames": frames or card.fingerprint}
+    write_scene(root / "teacher" / "t.zarr" / scene_id, {"prefix": targets}, np.array(valid),
+                Card("teacher's prefixes", 1, {}, inputs))  # fmt: skip
+
+
+def _write_manifest(frames: Path, scene_id: str, split: str, count: int, card: Card) -> None:
+    """Images of 64 x 48, focal length 50; the first frame's pose is lost."""
+    frames.mkdir(parents=True, exist_ok=True)
+    intrinsics = [50.0, 0, 31.5, 0, 50, 23.5, 0, 0, 1]
+    level = np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 1.5], [0, 0, 0, 1]], float)
+    with FramesWriter(frames_path(frames, scene_id)) as writer:
+        for row in range(count):
+            writer.append(
+                {
+                    "scene_id": scene_id,
+                    "frame_index": 25 * row,
+                    "status": "kept",
+                    "row": row,
+                    "split": split,
+                    "timestamp_color": 0,
+                    "timestamp_depth": 0,
+                    "depth_intrinsics": intrinsics,
+                    "color_intrinsics": intrinsics,
+                    "depth_to_color": np.eye(4).ravel().tolist(),
+                    "depth_size": [64, 48],
+                    "color_size": [64, 48],
+                    "camera_to_world": level.ravel().tolist(),
+                    "pose_valid": row > 0,
+                    "num_valid_depth": 256,
+                    "num_too_far": 0,
+                    "image": {"bytes": b"", "path": ""},
+                }
+            )  # fmt: skip
+        writer.finish(card)

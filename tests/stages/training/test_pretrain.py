@@ -1,0 +1,207 @@
+"""`pretrain` as a user runs it, on a world of boxes: it learns, stops, goes on, is shared."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cache.checkpoint import WEIGHTS, read_arrays
+from pipeline.config import load_section
+from stages.training import pretrain
+from stages.training.checkpoints import load_model
+from stages.training.networks.student import Student
+from tests.conftest import REPOSITORY
+from tests.pairs_world import SMALL_YAML, write_boxes, write_world
+
+CPU = torch.device("cpu")
+# Biases before a batch norm have no effect and no gradient but rounding.
+WITHOUT_EFFECT = (
+    "embedding.local1.bias",
+    "embedding.local2.bias",
+    "embedding.joint1.bias",
+    "running_mean",  # follows them
+)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("boxes")
+    write_world(root)
+    (root / "small.yaml").write_text(SMALL_YAML)
+    return root
+
+
+def run(world: Path, out: Path, *changes: str, **options: object) -> pretrain.Outcome | None:
+    config = load_section(
+        str(world / "small.yaml"), "pretrain", pretrain.PretrainConfig, [f"pretrain.{c}" for c in changes]
+    )  # fmt: skip
+    return pretrain.run(
+        config, frames=world / "frames", points=world / "points.zarr",
+        store=world / "teacher" / "t.zarr", out=out, device=CPU, **options,
+    )  # type: ignore[arg-type]  # fmt: skip
+
+
+def command(world: Path, name: str, *arguments: str) -> list[str]:
+    return [
+        "-m", "pipeline", "pretrain", "--config", str(world / "small.yaml"), "--workspace", str(world),
+        "--set", f"pretrain.name={name}", "--device", "cpu", *arguments,
+    ]  # fmt: skip
+
+
+def test_it_learns_what_the_points_tell(world: Path, tmp_path: Path) -> None:
+    outcome = run(world, tmp_path / "a", "training.epochs=25")
+    assert outcome is not None
+    assert outcome.finished
+    assert outcome.metrics["val_r2"] > 0.1
+    assert outcome.metrics["val_top5"] > outcome.metrics["chance_top5"]
+    assert 0.1 < outcome.metrics["patch_coverage"] < 0.5  # at most 64 of 128 points
+    result = json.loads((tmp_path / "a" / "result.json").read_text())
+    assert result["last"]["val_r2"] == outcome.metrics["val_r2"]
+    assert result["bars"]["ridge_val_r2"] > 0.5
+    assert run(world, tmp_path / "a", "training.epochs=25") is None  # finished: nothing to do
+    model = load_model(tmp_path / "a" / "last")
+    assert isinstance(model, Student)
+    assert model(torch.randn(2, 128, 3))[0].shape == (2, 3, 8)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ("frame=gravity", "norm_input=metric"),
+        ("points=in_view",),
+        ("loss=cosine", "target_norm=none", "head=mixer"),
+        ("loss=infonce", "norm_input=unit_sphere"),
+        ("held_splits=[]",),
+        ("training.ema=0.9", "training.weight_decay_schedule=cosine"),
+        ("encoder.position=output", "encoder.norm=post"),
+    ],
+)
+def test_every_switch_trains(world: Path, tmp_path: Path, changes: tuple[str, ...]) -> None:
+    outcome = run(world, tmp_path / "a", "training.epochs=1", *changes)
+    assert outcome is not None
+    assert np.isfinite(list(outcome.metrics.values())).all()
+
+
+def test_gravity_leaves_lost_poses_out(world: Path) -> None:
+    config = pretrain.PretrainConfig(frame="gravity", num_points=128)
+    clouds = pretrain._load(
+        config, ("train",), world / "frames", world / "points.zarr",
+        world / "teacher" / "t.zarr", CPU, "pairs",
+    )  # fmt: skip
+    assert (len(clouds.pairs), clouds.pairs.num_dropped) == (70, 10)  # of ten scenes of 8
+    assert clouds.views is not None
+    points = clouds.plain(torch.arange(70))
+    assert points.shape == (70, 128, 3)
+    metres = clouds.metres(torch.arange(70), clouds._fixed(torch.arange(70)))
+    # The camera looks level along the world's y: the boxes, 3 m ahead, are so along y.
+    assert metres.mean(dim=(0, 1))[1] == pytest.approx(3, abs=0.1)
+
+
+def test_held_rows_are_the_same_each_time(world: Path) -> None:
+    config = pretrain.PretrainConfig(num_points=64)
+    clouds = pretrain._load(
+        config, ("val",), world / "frames", world / "points.zarr", world / "teacher" / "t.zarr", CPU, "x"
+    )  # fmt: skip
+    rows = torch.arange(4)
+    assert torch.equal(clouds.plain(rows), clouds.plain(rows))
+    stored = clouds.pairs.metres(rows)[:, :64]
+    first = stored - stored.mean(dim=1, keepdim=True)
+    assert not torch.allclose(clouds.plain(rows), first / first.norm(dim=-1).amax(1)[:, None, None])
+
+
+def test_on_a_cpu_a_long_run_must_be_asked_for(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain, "PATIENCE_S", 0.0)
+    with pytest.raises(ValueError, match=r"no GPU here, .* 4 epochs of 80 frames .* --device cpu"):
+        run(world, tmp_path / "a", patient=False)
+    assert run(world, tmp_path / "a", "training.epochs=4", patient=True) is not None
+
+
+def test_what_does_not_belong_together_is_refused(world: Path, tmp_path: Path) -> None:
+    write_world(tmp_path, train=2, val=1)
+    (tmp_path / "small.yaml").write_text(SMALL_YAML)
+    write_boxes(tmp_path, "scene0009_00", "train", 4, seed=1)
+    (tmp_path / "teacher" / "t.zarr" / "scene0009_00" / "zarr.json").unlink()
+    with pytest.raises(
+        ValueError, match=r"scene0009_00 is missing, though .* run teacher-cache again"
+    ):
+        run(tmp_path, tmp_path / "a")
+    with pytest.raises(ValueError, match=r"no teacher's store; run teacher-cache"):
+        pretrain.run(
+            pretrain.PretrainConfig(), frames=world / "frames", points=world / "points.zarr",
+            store=world / "teacher" / "none.zarr", out=tmp_path / "b", device=CPU,
+        )  # fmt: skip
+
+
+def test_sigterm_exits_0_and_says_the_way_on(world: Path) -> None:
+    arguments = command(world, "stopped", "--set", "pretrain.training.epochs=20000")
+    process = subprocess.Popen(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=REPOSITORY,
+    )  # fmt: skip
+    log = world / "pretrain" / "stopped" / "metrics.jsonl"
+    for _ in range(600):
+        if log.is_file() and log.read_text().count("\n") > 2:
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "stopped on SIGTERM after step" in said
+    assert "the same command goes on from there" in said
+
+
+def test_two_processes_are_as_one(world: Path) -> None:
+    common = ["--set", "pretrain.training.epochs=2", "--set", "pretrain.training.lr=0.0005"]
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    for name, arguments in (("one", []), ("two", launcher)):
+        subprocess.run(
+            [sys.executable, *arguments, *command(world, name, *common)], cwd=REPOSITORY, check=True,
+            capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+    one, two = (read_arrays(world / "pretrain" / n / "last", WEIGHTS) for n in ("one", "two"))
+    for key in one:
+        if not key.endswith(WITHOUT_EFFECT):
+            np.testing.assert_allclose(two[key], one[key], atol=1e-3, err_msg=key)
+    first, second = (
+        json.loads((world / "pretrain" / name / "result.json").read_text())
+        for name in ("one", "two")
+    )
+    assert (first["processes"], second["processes"]) == (1, 2)
+    for key in ("loss", "val_loss", "grad_norm", "patch_coverage"):
+        assert second["last"][key] == pytest.approx(first["last"][key], rel=1e-3)
+
+
+BLOCKED = """
+import sys
+BLOCKED = ("open3d", "open_clip", "cv2", "transformers", "timm", "plyfile", "stages.precompute",
+           "stages.sources", "stages.sample", "stages.captioning")
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if any(name == b or name.startswith(b + ".") for b in BLOCKED):
+            raise ImportError(f"{name} is not to be had in stage two")
+sys.meta_path.insert(0, Blocker())
+from pipeline.cli import main
+main()
+"""
+
+
+def test_it_runs_without_stage_one(world: Path) -> None:
+    arguments = command(world, "alone", "--set", "pretrain.training.epochs=1")[2:]
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED, *arguments], cwd=REPOSITORY, capture_output=True, text=True
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "pretrain: finished, 1 epochs" in done.stdout
