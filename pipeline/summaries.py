@@ -99,7 +99,16 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
     if outcome is None:
         typer.echo(f"{command}: {folder} is finished already; --overwrite trains it again")
     elif outcome.finished:
-        typer.echo(f"{command}: finished, {outcome.epoch} epochs; in {folder}")
+        from stages.report.curves import draw_curves
+
+        drawn = draw_curves(folder, folder / "curves.png")
+        typer.echo(
+            f"{command}: finished, {outcome.epoch} epochs; in {folder}"
+            + ("" if drawn else "; matplotlib is not installed, so no curves.png")
+        )
+        for name, value in outcome.metrics.items():
+            if name.startswith(("val_", "chance_")):
+                typer.echo(f"  {name:<16} {value:.4f}")
     else:
         why = f"on {outcome.stopped_by}" if outcome.stopped_by else "as asked"
         typer.echo(

@@ -1,5 +1,6 @@
 """Commands of the student: `pretrain`."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -53,4 +54,5 @@ def pretrain(
         stop_after_epoch=stop_after_epoch,
         patient=device != "auto",
     )
-    print_training("pretrain", outcome, out)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print_training("pretrain", outcome, out)

@@ -4,10 +4,12 @@ from collections import Counter
 from pathlib import Path
 
 from cache.captions import captions_card, read_captions
+from cache.checkpoint import has_checkpoint
 from pipeline.inspect.extracted import inspect_extracted, inspect_scenes
 from pipeline.inspect.lines import line, made_with, verdict
 from pipeline.inspect.recording import inspect_sens
 from pipeline.inspect.teacher import inspect_store, inspect_trained
+from pipeline.inspect.training import inspect_checkpoint, inspect_run, is_run
 from pipeline.summaries import counts
 from pipeline.workspace import Workspace
 from stages.sample.sample import world_card
@@ -31,6 +33,10 @@ def inspect_path(path: Path, *, verify: bool, sens: Path | None) -> bool:
         return inspect_store(path, verify=verify)
     if path.parent.name == "teacher":
         return inspect_trained(path)
+    if is_run(path):
+        return inspect_run(path, verify=verify)
+    if has_checkpoint(path):
+        return inspect_checkpoint(path, verify=verify)
     if path.name == "points.zarr":
         return inspect_extracted(Workspace(path.parent), verify=verify)
     if (path / "recordings").is_dir() and (path / "scans").is_dir():
@@ -70,6 +76,9 @@ def _inspect_workspace(paths: Workspace, verify: bool) -> bool:
             found.append(inspect_store(folder, verify=verify))
         else:
             found.append(inspect_trained(folder))
+    for folder in [*paths.root.glob("pretrain/[!.]*"), *paths.root.glob("finetune/*/[!.]*")]:
+        line("", "")
+        found.append(inspect_run(folder, verify=verify))
     if not found:
         raise _unknown(paths.root)
     return all(found)
@@ -104,5 +113,6 @@ def _inspect_sample(path: Path) -> bool:
 def _unknown(path: Path) -> ValueError:
     return ValueError(
         f"{path}: expected a .sens, a workspace, its points.zarr, sample/ or captions.parquet, or "
-        "one scene: points.zarr/<scene> or frames/<scene>.parquet, or something in teacher/"
+        "one scene: points.zarr/<scene> or frames/<scene>.parquet, something in teacher/, a run in "
+        "pretrain/ or finetune/, or one of its checkpoints"
     )

@@ -114,7 +114,8 @@ class Loop:
                 stopped = stopped or (epoch == stop_after_epoch and not at_end)
                 if stopped or at_end or time.monotonic() - saved > SAVE_INTERVAL_S:
                     if self.procs.is_first:
-                        self.learner.save_to_go_on(self.folder.last, self._meta())
+                        meta = self._meta(self.position.measured)
+                        self.learner.save_to_go_on(self.folder.last, meta)
                     saved = time.monotonic()
                 if stopped:
                     break
@@ -228,7 +229,7 @@ class Loop:
                 found = self.task.evaluate(model)
             if self._is_best(found):
                 self.position.best = {"epoch": epoch, **found}
-                self.learner.save_to_use(self.folder.best, self._meta())
+                self.learner.save_to_use(self.folder.best, self._meta(self.position.best))
         self.procs.wait()
         return found
 
@@ -238,7 +239,7 @@ class Loop:
         sign = 1 if self.task.larger_is_better else -1
         return sign * found[self.task.headline] > sign * self.position.best[self.task.headline]
 
-    def _meta(self) -> Meta:
+    def _meta(self, metrics: dict[str, float]) -> Meta:
         position = {
             "step": self.position.step,
             "total_steps": self.schedule.total_steps,
@@ -246,7 +247,7 @@ class Loop:
             "best": self.position.best,
             "sums": self.position.sums,
         }
-        return Meta(self.task.about, self.folder.card, position, self.position.measured)
+        return Meta(self.task.about, self.folder.card, position, metrics)
 
     def _resume(self) -> None:
         """Go on from the last checkpoint, if there is one. Raises CardError if it does not fit."""
@@ -279,7 +280,7 @@ class Loop:
         """Keep the weights before the step, and the batch, and stop."""
         folder = self.folder.path / "nonfinite"
         if self.procs.is_first:
-            self.learner.save_to_go_on(folder, self._meta())
+            self.learner.save_to_go_on(folder, self._meta(values))
             tensors = {"rows": rows, **self.task.inputs(rows)}
             save_file(
                 {k: v.cpu().contiguous() for k, v in tensors.items()}, folder / "batch.safetensors"

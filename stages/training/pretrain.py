@@ -140,7 +140,7 @@ def run(
         if processes.is_first:
             folder.prepare(overwrite=overwrite)
         processes.wait()
-        if folder.result() is not None:
+        if folder.is_finished:
             return None
         task, held = _task(config, frames, points, store, device)
         if not patient and device.type == "cpu":

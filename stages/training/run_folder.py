@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from cache.card import Card, JsonDict, OtherConfigurationError, differences
-from cache.checkpoint import has_checkpoint, read_meta
 from cache.commit import commit, partial_path, remove
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
@@ -25,7 +24,7 @@ class RunFolder:
 
         Raises OtherConfigurationError, naming what differs, unless it may be overwritten.
         """
-        found = self._found_card()
+        found = read_card(self.path)
         if found is not None and found.fingerprint != self.card.fingerprint:
             if not overwrite:
                 changes = differences(
@@ -43,12 +42,6 @@ class RunFolder:
         if not (self.path / CARD).exists():
             _write_json(self.path / CARD, self.card.to_dict())
 
-    def _found_card(self) -> Card | None:
-        path = self.path / CARD
-        if path.is_file():
-            return Card.from_dict(json.loads(path.read_bytes()), where=str(path))
-        return read_meta(self.last).run if has_checkpoint(self.last) else None
-
     @property
     def last(self) -> Path:
         """Where the run stands."""
@@ -59,33 +52,47 @@ class RunFolder:
         """The best by the task's headline on held rows."""
         return self.path / BEST
 
-    def result(self) -> JsonDict | None:
-        """What a finished run wrote, None before."""
-        path = self.path / RESULT
-        return json.loads(path.read_bytes()) if path.is_file() else None
+    @property
+    def is_finished(self) -> bool:
+        """True if its result is there."""
+        return (self.path / RESULT).is_file()
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Say that the run is finished, and how it ended."""
         _write_json(self.path / RESULT, result)
 
-    def metrics(self) -> list[JsonDict]:
-        """The lines logged so far, one an epoch; a last line that was cut off is left out."""
-        path = self.path / METRICS
-        lines = path.read_text().splitlines() if path.is_file() else []
-        found = []
-        for line in lines:
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                break
-        return found
+
+def read_metrics(folder: Path) -> list[JsonDict]:
+    """The lines that a run logged, one an epoch; a last line that was cut off is left out."""
+    path = folder / METRICS
+    found = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break
+    return found
+
+
+def read_card(folder: Path) -> Card | None:
+    """Which run a folder holds, None if none. Raises CardError."""
+    path = folder / CARD
+    if not path.is_file():
+        return None
+    return Card.from_dict(json.loads(path.read_bytes()), where=str(path))
+
+
+def read_result(folder: Path) -> JsonDict | None:
+    """What a finished run wrote, None before."""
+    path = folder / RESULT
+    return json.loads(path.read_bytes()) if path.is_file() else None
 
 
 class MetricsLog:
     """Writes `metrics.jsonl` and TensorBoard events; goes on from a step that was saved."""
 
     def __init__(self, folder: RunFolder, step: int) -> None:
-        kept = [line for line in folder.metrics() if line["step"] <= step]
+        kept = [line for line in read_metrics(folder.path) if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         path = folder.path / METRICS
         with partial_path(path) as partial:

@@ -2,9 +2,13 @@
 
 import sys
 
-from tests.benchmarks import extract, teacher_cache
+from tests.benchmarks import extract, pretrain, teacher_cache
 
-BENCHMARKS = {"extract": extract.main, "teacher-cache": teacher_cache.main}
+BENCHMARKS = {
+    "extract": extract.main,
+    "teacher-cache": teacher_cache.main,
+    "pretrain": pretrain.main,
+}
 
 if __name__ == "__main__":
     unknown = set(sys.argv[1:]) - set(BENCHMARKS)

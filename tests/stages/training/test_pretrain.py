@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from cache.checkpoint import WEIGHTS, read_arrays
+from pipeline.cli import app
 from pipeline.config import load_section
 from stages.training import pretrain
 from stages.training.checkpoints import load_model
@@ -205,3 +207,29 @@ def test_it_runs_without_stage_one(world: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "pretrain: finished, 1 epochs" in done.stdout
+
+
+def test_inspect_knows_runs_and_checkpoints(world: Path) -> None:
+    subprocess.run(
+        [sys.executable, *command(world, "seen", "--stop-after-epoch", "2")], cwd=REPOSITORY, check=True
+    )  # fmt: skip
+    run = world / "pretrain" / "seen"
+
+    def inspect(path: Path) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["inspect", str(path), "--verify"])
+        return result.exit_code, result.output
+
+    code, said = inspect(run)
+    assert code == 0
+    assert "epochs             2 of 4" in said
+    assert "no; the same command goes on" in said
+    code, said = inspect(run / "last")
+    assert code == 0
+    assert "model              student" in said
+    assert "step 20 of 40" in said
+    weights = run / "last" / WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:-4] + b"abcd")
+    for path in (run, run / "last"):
+        code, said = inspect(path)
+        assert code == 1
+        assert "weights.safetensors is not as it was written" in said

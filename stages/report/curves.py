@@ -1,0 +1,73 @@
+"""The curves of a run: what it logged, epoch by epoch, drawn beside its bars."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cache.commit import commit, partial_path
+from stages.training.run_folder import read_metrics, read_result
+
+# A panel is a title and the keys that it shows; what was not logged is left out.
+PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("loss", ("loss", "val_loss")),
+    ("R2 on held frames", ("val_r2",)),
+    ("retrieval among held frames", ("val_top1", "val_top5", "chance_top1", "chance_top5")),
+    ("accuracy", ("val_accuracy", "val_class_accuracy")),
+    ("mean IoU", ("val_instance_miou", "val_class_miou", "val_miou")),
+    ("average precision", ("val_ap25", "val_ap50")),
+    ("learning rate", ("lr",)),
+    ("gradient norm", ("grad_norm",)),
+    ("samples a second", ("samples_per_s",)),
+)
+CHANCE, BAR = "chance_", "ridge_"
+
+
+def draw_curves(run: Path, file: Path) -> bool:
+    """Draw a run's `metrics.jsonl` and its result's bars to a PNG; False without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:  # it is optional
+        return False
+    lines = read_metrics(run)
+    bars = (read_result(run) or {}).get("bars", {})
+    logged = set().union(*lines) if lines else set()
+    panels = [(title, keys) for title, keys in PANELS if logged & set(keys)]
+    if not panels:
+        return True
+    columns = 3
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 2.9 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (title, keys) in zip(axes, panels, strict=False):
+        _draw_panel(axis, title, [key for key in keys if key in logged], lines, bars)
+    for axis in axes[len(panels) :]:
+        axis.axis("off")
+    with partial_path(file) as partial:
+        figure.savefig(partial, dpi=110, format="png")
+        commit(partial, file)
+    return True
+
+
+def _draw_panel(
+    axis: Any,
+    title: str,
+    keys: Sequence[str],
+    lines: Sequence[Mapping[str, Any]],
+    bars: Mapping[str, float],
+) -> None:
+    axis.set_title(title, fontsize=10)
+    axis.set_xlabel("epoch", fontsize=8)
+    axis.grid(alpha=0.3)
+    for key in keys:
+        points = [(line["epoch"], line[key]) for line in lines if line.get(key) is not None]
+        style = {"linestyle": ":", "color": "grey"} if key.startswith(CHANCE) else {"marker": "."}
+        axis.plot(*zip(*points, strict=True), label=key, **style)
+        if f"{BAR}{key}" in bars:
+            axis.axhline(
+                bars[f"{BAR}{key}"],
+                linestyle="--",
+                linewidth=1,
+                label=f"{BAR}{key}",
+                color="tab:red",
+            )
+    axis.legend(fontsize=7)
