@@ -13,7 +13,7 @@ COMMON = --config "$(CONFIG)" --workspace "$(WORKSPACE)" $(foreach change,$(SET)
 DEMO := workspace/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install extract teacher-cache demo test check bench clean
+.PHONY: help install extract teacher-cache pretrain demo test check bench clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ extract: install ## Stage one: every 25th frame of each .sens below SCANNET to p
 teacher-cache: install ## Stage one: a frozen ClipCap's ten tokens for every frame, cached
 	$(DISTILL3D) teacher-cache $(COMMON)
 
+pretrain: install ## Stage two: a student learns the cached tokens from the points alone
+	$(DISTILL3D) pretrain $(COMMON)
+
 demo: install ## The whole pipeline on the built-in sample world, offline, on a CPU
 	@rm -rf $(DEMO)
 	$(DISTILL3D) sample --config demo --workspace $(DEMO)
@@ -42,6 +45,7 @@ demo: install ## The whole pipeline on the built-in sample world, offline, on a 
 	$(DISTILL3D) teacher-train --config demo --workspace $(DEMO)
 	$(DISTILL3D) teacher-cache --config demo --workspace $(DEMO)
 	$(DISTILL3D) caption --frame scene1040_00:10 --config demo --workspace $(DEMO)
+	$(DISTILL3D) pretrain --config demo --workspace $(DEMO)
 	$(DISTILL3D) inspect $(DEMO) --verify
 	$(DISTILL3D) contact-sheet --workspace $(DEMO)
 	@echo "demo: done; pictures are in $(DEMO)/report/figures"

@@ -142,6 +142,11 @@ def run(
         processes.wait()
         if folder.is_finished:
             return None
+        if config.loss == "infonce" and processes.count * config.training.accumulate > 1:
+            raise ValueError(
+                "pretrain.loss = infonce tells each cloud from all others of the batch, so the batch "
+                "cannot be split: use one process, and pretrain.training.accumulate=1"
+            )
         task, held = _task(config, frames, points, store, device)
         if not patient and device.type == "cpu":
             _ask_for_patience(task, config.training, device)

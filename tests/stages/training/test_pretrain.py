@@ -233,3 +233,8 @@ def test_inspect_knows_runs_and_checkpoints(world: Path) -> None:
         code, said = inspect(path)
         assert code == 1
         assert "weights.safetensors is not as it was written" in said
+
+
+def test_infonce_needs_the_whole_batch(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the batch cannot be split"):
+        run(world, tmp_path / "a", "loss=infonce", "training.accumulate=2")
