@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cache.card import OtherConfigurationError
-from pipeline.commands import data, looking, student, teacher
+from pipeline.commands import data, downstream, looking, student, teacher
 from pipeline.commands.options import Failure
 from pipeline.config import ConfigError
 from pipeline.summaries import INTERRUPTED
@@ -39,6 +39,8 @@ app.command("extract")(data.extract)
 app.command("teacher-train")(teacher.teacher_train)
 app.command("teacher-cache")(teacher.teacher_cache)
 app.command("pretrain")(student.pretrain)
+app.command("prepare")(downstream.prepare)
+app.command("finetune")(downstream.finetune)
 app.command("caption")(teacher.caption)
 app.command("pack-sens")(data.pack_sens)
 app.command("inspect")(looking.inspect)

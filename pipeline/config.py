@@ -16,7 +16,16 @@ from pydantic import BaseModel, ValidationError
 
 S = TypeVar("S", bound=BaseModel)
 
-SECTIONS = ("sample", "extract", "teacher", "teacher_train", "pretrain")
+SECTIONS = (
+    "sample",
+    "extract",
+    "teacher",
+    "teacher_train",
+    "pretrain",
+    "prepare",
+    "classification",
+    "parts",
+)
 
 
 class ConfigError(ValueError):

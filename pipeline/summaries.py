@@ -11,8 +11,10 @@ from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from stages.precompute.extract import ExtractReport
+    from stages.precompute.prepare_objects import ObjectsReport
     from stages.precompute.teacher_cache import CacheReport
     from stages.sources.scannet_layout import SceneList
+    from stages.training.finetune import Finished
     from stages.training.loop import Outcome
 
 MAX_NAMES = 5
@@ -117,3 +119,32 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
         )
         if outcome.stopped_by == "SIGINT":
             raise typer.Exit(INTERRUPTED)
+
+
+def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) -> None:
+    """Say what was prepared, where counts differ from the published ones, and what failed."""
+    typer.echo(f"prepare {data_set}: layout {report.layout}")
+    for split, count in report.shapes.items():
+        published = report.published.get(split)
+        other = f" (published: {published})" if published not in (None, count) else ""
+        before = ", complete before" if split in report.complete_before else ""
+        typer.echo(f"  {split}: {counted(count, 'shape')}{other}{before}")
+    for name, error in sorted(report.failed.items())[:MAX_NAMES]:
+        typer.echo(f"  left out: {name}: {error}")
+    if len(report.failed) > MAX_NAMES:
+        typer.echo(f"  left out: {len(report.failed) - MAX_NAMES} more")
+    typer.echo(f"  in {store}")
+
+
+def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
+    """Say how the runs of a task ended, and their measures over the seeds."""
+    if finished.outcome is not None and not finished.outcome.finished:
+        print_training(f"finetune {task}", finished.outcome, out)
+        return
+    summary = finished.summary
+    typer.echo(
+        f"finetune {task}: {counted(len(summary['seeds']), 'seed')} from {summary['init']}, last epoch; in {out}"
+    )
+    for name, measure in summary["measures"].items():
+        runs = ", ".join(f"{value:.4f}" for value in measure["runs"])
+        typer.echo(f"  {name:<22} {measure['mean']:.4f} +- {measure['std']:.4f}   ({runs})")

@@ -57,6 +57,14 @@ class Workspace:
         """A pre-training's folder."""
         return self.root / "pretrain" / name
 
+    def objects(self, name: str) -> Path:
+        """A prepared object data set, one Zarr group."""
+        return self.root / "objects" / f"{name}.zarr"
+
+    def finetuned(self, task: str, name: str) -> Path:
+        """A fine-tuning's folder, with one run in it a seed."""
+        return self.root / "finetune" / task / name
+
     @property
     def figures(self) -> Path:
         """Pictures for people."""

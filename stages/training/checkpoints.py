@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from cache.card import CardError
 from cache.checkpoint import WEIGHTS, Arrays, read_arrays, read_meta
+from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
+from stages.training.networks.rivals import RivalShape, build_rival
 from stages.training.networks.student import Student, StudentShape
 
 OPTIMIZER = "optimizer"
@@ -23,6 +26,12 @@ def build_model(about: Mapping[str, Any], *, where: str) -> nn.Module:
         match about.get("kind"):
             case "student":
                 return Student(StudentShape.model_validate(about["shape"]))
+            case "classifier":
+                return PointClassifier(ClassifierShape.model_validate(about["shape"]))
+            case "part segmenter":
+                return PartSegmenter(PartSegmenterShape.model_validate(about["shape"]))
+            case "rival":
+                return build_rival(RivalShape.model_validate(about["shape"]))
             case other:
                 raise CardError(f"{where}: a model of an unknown kind {other!r}")
     except (ValidationError, KeyError) as error:

@@ -21,6 +21,7 @@ from stages.training.checkpoints import (
 from stages.training.networks.sync_norm import synchronise
 from stages.training.optim import parameter_groups
 from stages.training.processes import Processes
+from stages.training.task import Task
 
 EMA = "ema."
 
@@ -50,9 +51,12 @@ class Learner:
     """A network on its device, and what changes it. `wrapped` is what losses call."""
 
     def __init__(
-        self, model: nn.Module, config: LoopConfig, device: torch.device, processes: Processes
+        self, task: Task, config: LoopConfig, device: torch.device, processes: Processes
     ) -> None:
-        self.model = model.to(device)
+        self.model = task.model.to(device)
+        self._frozen = [self.model.get_submodule(name) for name in task.frozen]
+        for module in self._frozen:
+            module.requires_grad_(False)
         if config.sync_bn and processes.count > 1:
             synchronise(self.model)
         if config.compile:
@@ -63,7 +67,7 @@ class Learner:
         if config.ema is not None:
             average = get_ema_multi_avg_fn(config.ema)
             self._ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
-        groups = parameter_groups(self.model.named_parameters())
+        groups = parameter_groups(self.model.named_parameters(), task.rate_of)
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = kind(
             groups, lr=config.lr, weight_decay=config.weight_decay, fused=device.type == "cuda"
@@ -73,6 +77,12 @@ class Learner:
     def judged(self) -> nn.Module:
         """The network to evaluate and to use: the averaged one, if there is one."""
         return self._ema.module if self._ema else self.model
+
+    def train(self) -> None:
+        """Go into training mode, all but what is frozen."""
+        self.model.train()
+        for module in self._frozen:
+            module.eval()
 
     def exchange_gradients(self, wanted: bool) -> None:
         """Say whether the next backward pass shares gradients with other processes."""

@@ -82,7 +82,7 @@ class Loop:
         peak = peak_flops(device)
         flops = flops_per_row(task, device) if peak else 0.0
         self.utilisation_per_rate = flops / peak / procs.count if peak else 0.0
-        self.learner = Learner(task.model, config, device, procs)
+        self.learner = Learner(task, config, device, procs)
         self.schedule = Schedule(
             lr=config.lr,
             lowest_lr=config.lowest_lr,
@@ -136,7 +136,7 @@ class Loop:
         """Train to the end of the epoch that has begun, and measure; True if asked to stop."""
         epoch, first = divmod(self.position.step, self.steps_per_epoch)
         order = epoch_order(self.config.seed, epoch, self.task.num_rows)
-        self.learner.model.train()
+        self.learner.train()
         start = time.perf_counter()
         for number in range(first, self.steps_per_epoch):
             rows = order[number * self.config.batch : (number + 1) * self.config.batch]

@@ -1,7 +1,7 @@
 """The optimizer's parameter groups, and the schedules of rate and weight decay."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,25 +54,30 @@ def _cosine(first: float, last: float, done: float) -> float:
 
 def parameter_groups(
     parameters: Iterable[tuple[str, nn.Parameter | Tensor]],
+    rate_of: Callable[[str], float] = lambda _: 1.0,
 ) -> list[dict[str, Any]]:
     """Split named parameters into decayed and not: no biases, norms, queries or tokens decay.
 
-    Frozen ones are left out. Each group says `decayed`, for a schedule to set its weight decay.
+    Frozen ones are left out. Each group says `decayed`, for a schedule to set its weight decay, and
+    `share`, what `rate_of` gives of the learning rate to parameters of that name.
     """
-    decayed: list[nn.Parameter | Tensor] = []
-    others: list[nn.Parameter | Tensor] = []
+    groups: dict[tuple[float, bool], list[nn.Parameter | Tensor]] = {}
     for name, parameter in parameters:
         if not parameter.requires_grad:
             continue
         last = name.rsplit(".", 1)[-1]
         plain = parameter.ndim <= 1 or last == "bias" or any(word in last for word in UNDECAYED)
-        (others if plain else decayed).append(parameter)
-    groups = [{"params": decayed, "decayed": True}, {"params": others, "decayed": False}]
-    return [group for group in groups if group["params"]]
+        groups.setdefault((rate_of(name), not plain), []).append(parameter)
+    return [
+        {"params": members, "decayed": decayed, "share": share}
+        for (share, decayed), members in sorted(
+            groups.items(), key=lambda item: item[0], reverse=True
+        )
+    ]
 
 
 def set_step(groups: Iterable[dict[str, Any]], schedule: Schedule, step: int) -> None:
     """Give an optimizer's groups the rate and the decay of a step."""
     for group in groups:
-        group["lr"] = schedule.rate(step)
+        group["lr"] = schedule.rate(step) * group["share"]
         group["weight_decay"] = schedule.decay(step) if group["decayed"] else 0.0

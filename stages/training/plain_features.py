@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from stages.training.networks.pointops import gather_points, nearest_neighbors
+from stages.pointops import gather_points, nearest_neighbors
 
 NUM_FEATURES = 32
 HEIGHT_BINS, DISTANCE_BINS = 8, 8

@@ -40,7 +40,7 @@ class RunFolder:
             remove(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / CARD).exists():
-            _write_json(self.path / CARD, self.card.to_dict())
+            write_json(self.path / CARD, self.card.to_dict())
 
     @property
     def last(self) -> Path:
@@ -59,7 +59,7 @@ class RunFolder:
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Say that the run is finished, and how it ended."""
-        _write_json(self.path / RESULT, result)
+        write_json(self.path / RESULT, result)
 
 
 def read_metrics(folder: Path) -> list[JsonDict]:
@@ -140,7 +140,8 @@ def _tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step)
 
 
-def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a file of plain JSON types, whole or not at all."""
     with partial_path(path) as partial:
         partial.write_text(json.dumps(value, indent=2) + "\n")
         commit(partial, path)

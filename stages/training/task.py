@@ -25,7 +25,9 @@ class Task:
     - `losses(model, rows, draws)` is the loss of some rows, augmented by those draws;
     - `inputs(rows)` is what these rows hold, to be saved when a loss is not finite;
     - `evaluate(model)` measures on held rows; None if there are none;
-    - `headline` is the measure that chooses the best checkpoint.
+    - `headline` is the measure that chooses the best checkpoint;
+    - `frozen` modules, by name, neither learn nor follow the batches;
+    - `rate_of` gives parameters of a name their share of the learning rate.
     """
 
     model: nn.Module
@@ -36,3 +38,5 @@ class Task:
     evaluate: Callable[[nn.Module], dict[str, float]] | None
     headline: str
     larger_is_better: bool
+    frozen: tuple[str, ...] = ()
+    rate_of: Callable[[str], float] = lambda _: 1.0

@@ -17,6 +17,7 @@ class EncoderShape(Settings):
     depth: int = Field(12, ge=1)
     num_heads: int = Field(6, ge=1)
     patch_hidden: int = Field(128, ge=1)  # first width of the patch embedding
+    token_width: int | None = Field(None, ge=1)  # of the embedding, if not `width`
     num_patches: int = Field(64, ge=1)
     patch_size: int = Field(32, ge=1)
     drop_path: float = Field(0.1, ge=0, lt=1)
@@ -37,7 +38,7 @@ class PointEncoder(nn.Module):
     def __init__(self, shape: EncoderShape) -> None:
         super().__init__()
         self.shape = shape
-        self.embedding = PatchEmbedding(shape.width, shape.patch_hidden)
+        self.embedding = PatchEmbedding(shape.width, shape.patch_hidden, shape.token_width)
         self.transformer = PointTransformer(
             width=shape.width,
             depth=shape.depth,
@@ -57,6 +58,10 @@ class PointEncoder(nn.Module):
         )
         return self.encode(patches), patches
 
-    def encode(self, patches: Patches) -> list[Tensor]:
-        """Return each block's features of patches that are there already."""
-        return self.transformer(self.embedding(patches.neighborhoods), patches.centers)
+    def encode(self, patches: Patches, lead: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
+        """Return each block's features of patches that are there already.
+
+        With `lead`, a token (C,) and its position (C,), that one comes first: (B, 1 + G, C).
+        """
+        tokens = self.embedding(patches.neighborhoods)
+        return self.transformer(tokens, patches.centers, lead)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.training.networks.pointops import (
+from stages.pointops import (
     farthest_point_sample,
     gather_points,
     nearest_neighbors,
@@ -43,16 +43,19 @@ class PatchEmbedding(nn.Module):
     """A mini-PointNet: points of a patch (B, G, K, 3) to its token (B, G, C).
 
     3-128-256, maximum over the patch, [global, local], 512-512-C, maximum (Point-MAE's `Encoder`);
-    `hidden` is the first of these widths, and the others follow it.
+    `hidden` is the first of these widths, and the others follow it. With a `token_width` of its own
+    a linear layer brings tokens to C, as Point-BERT's `reduce_dim`.
     """
 
-    def __init__(self, width: int, hidden: int = 128) -> None:
+    def __init__(self, width: int, hidden: int = 128, token_width: int | None = None) -> None:
         super().__init__()
+        token_width = token_width or width
         self.hidden = hidden
         self.local1, self.norm1 = nn.Linear(3, hidden), nn.BatchNorm1d(hidden)
         self.local2 = nn.Linear(hidden, 2 * hidden)
         self.joint1, self.norm2 = nn.Linear(4 * hidden, 4 * hidden), nn.BatchNorm1d(4 * hidden)
-        self.joint2 = nn.Linear(4 * hidden, width)
+        self.joint2 = nn.Linear(4 * hidden, token_width)
+        self.reduce = nn.Identity() if token_width == width else nn.Linear(token_width, width)
 
     def forward(self, neighborhoods: Tensor) -> Tensor:
         """Return tokens (B, G, C)."""
@@ -66,4 +69,4 @@ class PatchEmbedding(nn.Module):
         common = F.linear(x.max(dim=1).values, over_patch, self.joint1.bias)
         x = F.linear(x, over_point).add_(common[:, None])
         x = self.joint2(F.relu(self.norm2(x.flatten(0, 1)), inplace=True))
-        return x.unflatten(0, (batch, groups, size)).max(dim=2).values
+        return self.reduce(x.unflatten(0, (batch, groups, size)).max(dim=2).values)

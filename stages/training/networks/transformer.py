@@ -94,9 +94,17 @@ class PointTransformer(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.apply(init_weights)
 
-    def forward(self, tokens: Tensor, centers: Tensor) -> list[Tensor]:
-        """Return what each block gives, (B, G, C) each; the last one after the final norm."""
+    def forward(
+        self, tokens: Tensor, centers: Tensor, lead: tuple[Tensor, Tensor] | None = None
+    ) -> list[Tensor]:
+        """Return what each block gives, (B, G, C) each; the last one after the final norm.
+
+        `lead`, a token (C,) and its position (C,), is put before the others: (B, 1 + G, C).
+        """
         position = self.pos_embed(centers)
+        if lead is not None:
+            token, place = (item.expand(len(tokens), 1, -1).to(tokens.dtype) for item in lead)
+            tokens, position = torch.cat([token, tokens], 1), torch.cat([place, position], 1)
         outputs, x = [], tokens
         for block in self.blocks:
             x = block(x + position if self.position == "every" else x)

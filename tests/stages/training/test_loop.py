@@ -181,6 +181,7 @@ def test_no_held_rows_no_best(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own
 def test_compiled_it_learns_the_same(tmp_path: Path) -> None:
     plain, compiled = (
         run_toy(

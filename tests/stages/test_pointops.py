@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.training.networks.pointops import (
+from stages.pointops import (
     NEAR_ORIGIN,
     farthest_point_sample,
     gather_points,

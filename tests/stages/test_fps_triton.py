@@ -11,8 +11,8 @@ from tests.conftest import REPOSITORY
 
 PROGRAM = """
 import json, numpy as np, torch
-from stages.training.networks import fps_triton
-from stages.training.networks.pointops import NEAR_ORIGIN, farthest_point_sample
+from stages import fps_triton
+from stages.pointops import NEAR_ORIGIN, farthest_point_sample
 
 arrays = np.load("tests/golden/fps_knn/fps_knn.npz")
 cases = json.load(open("tests/golden/fps_knn/meta.json"))["cases"]
@@ -47,7 +47,7 @@ def test_the_kernel_in_the_interpreter() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 @pytest.mark.parametrize(("num_points", "count"), [(4096, 64), (8192, 256), (40_000, 2048)])
 def test_the_kernel_on_a_gpu(num_points: int, count: int) -> None:
-    from stages.training.networks.pointops import farthest_point_sample
+    from stages.pointops import farthest_point_sample
 
     points = torch.randn(3, num_points, 3, generator=torch.Generator().manual_seed(0))
     on_gpu = farthest_point_sample(points.cuda(), count).cpu()

@@ -24,7 +24,7 @@ def farthest_point_sample(
     Once all candidates are chosen, indices repeat. Which of equally far points comes first is open.
     """
     if points.is_cuda:
-        from stages.training.networks.fps_triton import farthest_point_sample_triton
+        from stages.fps_triton import farthest_point_sample_triton
 
         limit = NEAR_ORIGIN if near_origin_rule else -1.0
         return farthest_point_sample_triton(points, num_samples, limit)

@@ -1,0 +1,115 @@
+"""`objects/<name>.zarr/<split>`: shapes of an object data set, one split an artifact.
+
+- `points` (T, 3) float32 as the source has them, all shapes one after the other; the first
+  `fps_points` of each shape are in the order of farthest point sampling, so that sampling n of them
+  is taking the first n;
+- `start` (N + 1,) int64: shape i has rows `start[i]` to `start[i + 1]`;
+- `label` (N,) int16; optional `normals` (T, 3) float16, `part` (T,) uint8.
+
+The card's details name the shapes and the classes, and of parts which belong to which class.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from cache.card import Card, CardError
+from cache.scene_group import CARD_KEY, list_scenes, missing_chunks, scene_card
+
+SCHEMA_VERSION = 1
+KIND = "objects"
+ROWS_PER_CHUNK = 1 << 18
+_TYPES = {
+    "points": "float32",
+    "normals": "float16",
+    "part": "uint8",
+    "start": "int64",
+    "label": "int16",
+}
+
+
+@dataclass(frozen=True)
+class Objects:
+    """One split in memory. `classes` name the labels; `parts` are each class's part numbers."""
+
+    points: NDArray[np.float32]
+    start: NDArray[np.int64]
+    label: NDArray[np.int16]
+    classes: tuple[str, ...]
+    fps_points: int
+    normals: NDArray[np.float16] | None = None
+    part: NDArray[np.uint8] | None = None
+    parts: tuple[range, ...] = ()
+    names: tuple[str, ...] = ()
+    fingerprint: str = field(default="", compare=False)
+
+    def __len__(self) -> int:
+        """The number of shapes."""
+        return len(self.label)
+
+
+def write_objects(path: Path, arrays: Mapping[str, NDArray[Any]], card: Card) -> None:
+    """Write one split's arrays, and its card last."""
+    group = zarr.create_group(path)
+    for name, values in arrays.items():
+        stored = values.astype(_TYPES[name])
+        array = group.create_array(
+            name,
+            shape=stored.shape,
+            chunks=(min(ROWS_PER_CHUNK, max(1, len(stored))), *stored.shape[1:]),
+            dtype=stored.dtype,
+            compressors=[
+                BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=stored.itemsize),
+                Crc32cCodec(),
+            ],
+            config={"write_empty_chunks": True},  # a file that is not there is damage, not zeros
+        )
+        array[:] = stored
+    group.update_attributes({CARD_KEY: card.to_dict()})
+
+
+def read_objects(store: Path, split: str) -> Objects:
+    """Read one split, checksums verified. Raises CardError if it is not there or not whole."""
+    path = store / split
+    card = scene_card(store, split)
+    if card is None:
+        there = ", ".join(list_scenes(store)) or "nothing"
+        raise CardError(f"{store}: has no split {split!r}, only {there}; run prepare")
+    found = {name: _read(path / name) for name in _TYPES if (path / name).is_dir()}
+    details = card.details
+    objects = Objects(
+        points=found["points"],
+        start=found["start"],
+        label=found["label"],
+        classes=tuple(details["classes"]),
+        fps_points=details["fps_points"],
+        normals=found.get("normals"),
+        part=found.get("part"),
+        parts=tuple(range(*bounds) for bounds in details["parts"]),
+        names=tuple(details["names"]),
+        fingerprint=card.fingerprint,
+    )
+    if len(objects.start) != len(objects) + 1 or objects.start[-1] != len(objects.points):
+        raise CardError(f"{path}: its arrays do not fit each other; run prepare again")
+    return objects
+
+
+def part_bounds(parts: Sequence[range]) -> list[tuple[int, int]]:
+    """Write ranges as a card has them."""
+    return [(item.start, item.stop) for item in parts]
+
+
+def _read(path: Path) -> Any:
+    remedy = f"; delete {path.parent} and run prepare again"
+    if missing := missing_chunks(path):
+        raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
+    try:
+        return np.asarray(zarr.open_array(path, mode="r")[:])
+    except (ValueError, RuntimeError) as error:
+        raise CardError(f"{path}: damaged: {error}{remedy}") from None

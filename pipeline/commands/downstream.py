@@ -1,0 +1,131 @@
+"""Commands of the downstream tasks: `prepare`, `finetune`."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    DEFAULT_ROOT,
+    Config,
+    Debug,
+    Device,
+    Failure,
+    Overrides,
+    Overwrite,
+    Root,
+    Strict,
+    Workers,
+    num_cores,
+    open_workspace,
+)
+from pipeline.config import ConfigError, load_section
+from pipeline.workspace import Workspace
+
+
+class DataSet(StrEnum):
+    """What `prepare` can prepare."""
+
+    MODELNET40 = "modelnet40"
+    SHAPENETPART = "shapenetpart"
+    SCANOBJECTNN = "scanobjectnn"
+
+
+def prepare(
+    data_set: Annotated[DataSet, typer.Argument(help="Which data set.")],
+    source: Annotated[
+        Path | None, typer.Argument(help="Its folder; default: the workspace's sample.")
+    ] = None,
+    workers: Workers = 0,
+    overwrite: Overwrite = False,
+    strict: Strict = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Read a downstream data set in its official layout, once, into the cache."""
+    from pipeline.summaries import print_objects_report
+    from stages.precompute import prepare_objects as stage
+
+    settings = load_section(config, "prepare", stage.ObjectsConfig, overrides)
+    paths = open_workspace(workspace)
+    root = source or _sample_of(paths, data_set)
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no such folder; name the data set's folder")
+    store = paths.objects(data_set.value)
+    report = stage.run(
+        settings, data_set.value, root=root, store=store, workers=workers or num_cores(),
+        overwrite=overwrite,
+    )  # fmt: skip
+    print_objects_report(report, data_set.value, store)
+    if strict and report.failed:
+        raise Failure("some shapes could not be read, see above (--strict)")
+
+
+class Task(StrEnum):
+    """What `finetune` can do."""
+
+    CLASSIFICATION = "classification"
+    PARTS = "parts"
+
+
+def finetune(
+    task: Annotated[Task, typer.Argument(help="Which task.")],
+    init: Annotated[
+        str | None,
+        typer.Option(
+            help="A run's or checkpoint's folder, a PyTorch checkpoint of Point-MAE, Point-BERT or "
+            "MaskPoint, or scratch; default: the configured pre-training."
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs, each with the next seed.")] = 1,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Fine-tune a student on a downstream task, once for each seed, and measure it.
+
+    Goes on where it was stopped. Under torchrun, all processes share each batch.
+    """
+    from pipeline.summaries import print_finetuning
+    from stages.device import choose_device
+    from stages.training import finetune as stage
+    from stages.training.pretrain import PretrainConfig
+    from stages.training.tasks.classification import ClassificationConfig
+    from stages.training.tasks.parts import PartsConfig
+
+    settings: ClassificationConfig | PartsConfig
+    match task:
+        case Task.CLASSIFICATION:
+            settings = load_section(config, "classification", ClassificationConfig, overrides)
+        case Task.PARTS:
+            settings = load_section(config, "parts", PartsConfig, overrides)
+    paths = open_workspace(workspace)
+    if init is None:
+        pretraining = load_section(config, "pretrain", PretrainConfig, overrides)
+        init = str(paths.pretrained(pretraining.name))
+        if not paths.pretrained(pretraining.name).is_dir():
+            raise ConfigError(f"{init}: no such pre-training; run pretrain first, or give --init")
+    out = paths.finetuned(task.value, settings.name)
+    finished = stage.run(
+        task.value, settings, store=paths.objects(settings.data), init=init, out=out,
+        device=choose_device(device), seeds=seeds, overwrite=overwrite, say=typer.echo,
+    )  # fmt: skip
+    if int(os.environ.get("RANK", 0)) == 0:
+        print_finetuning(task.value, finished, out)
+
+
+def _sample_of(paths: Workspace, data_set: DataSet) -> Path:
+    match data_set:
+        case DataSet.MODELNET40:
+            return paths.sample_modelnet40
+        case DataSet.SHAPENETPART:
+            return paths.sample_shapenetpart
+        case DataSet.SCANOBJECTNN:
+            raise ConfigError("prepare scanobjectnn: name its folder; the sample world has none")

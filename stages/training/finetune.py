@@ -1,0 +1,161 @@
+"""Fine-tuning on a downstream task: one run a seed, and what they come to together."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from cache.card import Card, fingerprint
+from stages.training.checkpoints import load_model
+from stages.training.initial import SCRATCH, Initial, describe, load_initial
+from stages.training.loop import Outcome, train
+from stages.training.processes import Processes, joined
+from stages.training.run_folder import RunFolder, read_result, write_json
+from stages.training.tasks import classification, parts
+from stages.training.tasks.setup import Downstream, FinetuneConfig
+
+KIND, SCHEMA_VERSION = "fine-tuning", 1
+TaskName = Literal["classification", "parts"]
+SUMMARY = "result.json"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """All seeds' runs: the last one's outcome, and the measures' means and deviations so far."""
+
+    outcome: Outcome | None
+    summary: dict[str, Any]
+
+
+def run(
+    task: TaskName,
+    config: FinetuneConfig,
+    *,
+    store: Path,
+    init: str,
+    out: Path,
+    device: torch.device,
+    seeds: int = 1,
+    overwrite: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Finished:
+    """Fine-tune once for each seed, from `config.training.seed` on, in `out/seed<n>`.
+
+    `init` is a checkpoint or `scratch`. Seeds that are finished are not run again; a stopped one goes
+    on. The table's numbers are of the last epoch. Raises ValueError and CardError.
+    """
+    initial = load_initial(init)
+    outcome = None
+    with joined(device) as processes:
+        for number in range(seeds):
+            seed = config.training.seed + number
+            seeded = config.model_copy(
+                update={"training": config.training.model_copy(update={"seed": seed})}
+            )
+            outcome = _run_seed(
+                task, seeded, store, initial, out / f"seed{seed}", device, processes, overwrite, say
+            )
+            if outcome and not outcome.finished:
+                break
+        if processes.is_first:
+            summary = summarise(task, out, initial.source)
+            write_json(out / SUMMARY, summary)
+        processes.wait()
+    return Finished(outcome, summary if processes.is_first else {})
+
+
+def _run_seed(
+    task: TaskName,
+    config: FinetuneConfig,
+    store: Path,
+    initial: Initial,
+    out: Path,
+    device: torch.device,
+    processes: Processes,
+    overwrite: bool,
+    say: Callable[[str], None],
+) -> Outcome | None:
+    downstream = _build(task, config, store, initial, device)
+    inputs = {**downstream.inputs, "init": _fingerprint(initial)}
+    folder = RunFolder(
+        out, Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+    )
+    if processes.is_first:
+        folder.prepare(overwrite=overwrite)
+    processes.wait()
+    if folder.is_finished:
+        return None
+    if processes.is_first:
+        say(f"from {initial.source}")
+        for line in describe(downstream.matched):
+            say(f"  {line}")
+    outcome = train(downstream.task, config.training, folder, device=device, processes=processes)
+    if outcome.finished and processes.is_first:
+        model = load_model(folder.last).to(device)
+        with torch.no_grad():
+            measured = downstream.finish(model)
+        folder.write_result(
+            {
+                "run": folder.card.to_dict(),
+                "init": initial.source,
+                "last": outcome.metrics,
+                "best": outcome.best,
+                "final": measured,
+            }
+        )
+    processes.wait()
+    return outcome
+
+
+def _build(
+    task: TaskName, config: FinetuneConfig, store: Path, initial: Initial, device: torch.device
+) -> Downstream:
+    match config:
+        case classification.ClassificationConfig():
+            return classification.build(config, store, initial, device)
+        case parts.PartsConfig():
+            return parts.build(config, store, initial, device)
+        case _:
+            raise AssertionError(task)
+
+
+def _fingerprint(initial: Initial) -> str:
+    """Tell weights apart, cheaply: their names, shapes and sums."""
+    if initial.source == SCRATCH:
+        return SCRATCH
+    return fingerprint(
+        {
+            name: [list(value.shape), value.double().sum().item()]
+            for name, value in initial.tensors.items()
+            if name.startswith("encoder.")
+        }
+    )
+
+
+def summarise(task: TaskName, out: Path, init: str) -> dict[str, Any]:
+    """Mean and deviation of every final measure over the finished seeds, and each run."""
+    runs = {folder.name: read_result(folder) for folder in sorted(out.glob("seed*"))}
+    finals = {name: result["final"] for name, result in runs.items() if result}
+    names = sorted(
+        {key for final in finals.values() for key, value in final.items() if _is_number(value)}
+    )
+    measures = {}
+    for name in names:
+        values = [final[name] for final in finals.values()]
+        mean = math.fsum(values) / len(values)
+        spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
+        measures[name] = {"mean": mean, "std": spread, "runs": values}
+    return {
+        "task": task,
+        "init": init,
+        "seeds": list(finals),
+        "epoch": "last",
+        "measures": measures,
+    }
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

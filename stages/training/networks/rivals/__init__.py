@@ -1,0 +1,52 @@
+"""The supervised networks of the paper's Tables 3 and 4: PointNet, PointNet++ and DGCNN."""
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from stages.settings import Settings
+from stages.training.networks.rivals.dgcnn import DgcnnClassifier, DgcnnParts
+from stages.training.networks.rivals.pointnet import PointNetClassifier, PointNetParts
+from stages.training.networks.rivals.pointnet2 import PointNet2Classifier, PointNet2Parts
+
+# Of PointNet's second transform, so that it stays near a rotation (its paper, section 4.2).
+TRANSFORM_WEIGHT = 1e-3
+
+
+class RivalShape(Settings):
+    """All that rebuilds a rival."""
+
+    kind: Literal["pointnet", "pointnet2", "dgcnn"]
+    task: Literal["classification", "parts"]
+    num_outputs: int = Field(ge=2)
+    num_categories: int = Field(16, ge=1)  # of parts
+
+
+def build_rival(shape: RivalShape) -> nn.Module:
+    """Build one: points (B, N, 3) to logits (B, K), or with a category (B,) to (B, N, K)."""
+    outputs, categories = shape.num_outputs, shape.num_categories
+    match shape.kind, shape.task:
+        case "pointnet", "classification":
+            return PointNetClassifier(outputs)
+        case "pointnet", "parts":
+            return PointNetParts(outputs, categories)
+        case "pointnet2", "classification":
+            return PointNet2Classifier(outputs)
+        case "pointnet2", "parts":
+            return PointNet2Parts(outputs, categories)
+        case "dgcnn", "classification":
+            return DgcnnClassifier(outputs)
+        case _:
+            return DgcnnParts(outputs, categories)
+
+
+def penalty(model: nn.Module) -> Tensor | float:
+    """What a network adds to its loss after a forward pass: PointNet's, else nothing."""
+    if not isinstance(model, PointNetClassifier | PointNetParts):
+        return 0.0
+    transform = model.transform.float()
+    identity = torch.eye(transform.shape[-1], device=transform.device)
+    difference = transform @ transform.transpose(1, 2) - identity
+    return TRANSFORM_WEIGHT * difference.square().sum(dim=(1, 2)).mean()
