@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -141,10 +141,24 @@ def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
     if finished.outcome is not None and not finished.outcome.finished:
         print_training(f"finetune {task}", finished.outcome, out)
         return
+    from stages.report.curves import draw_curves
+    from stages.report.task_figures import draw_task_figures
+
     summary = finished.summary
+    for name in summary["seeds"]:
+        draw_curves(out / name, out / name / "curves.png")
+        draw_task_figures(out / name)
     typer.echo(
         f"finetune {task}: {counted(len(summary['seeds']), 'seed')} from {summary['init']}, last epoch; in {out}"
     )
     for name, measure in summary["measures"].items():
         runs = ", ".join(f"{value:.4f}" for value in measure["runs"])
         typer.echo(f"  {name:<22} {measure['mean']:.4f} +- {measure['std']:.4f}   ({runs})")
+
+
+def print_probe(found: Mapping[str, Any], source: str, data: str) -> None:
+    """Say what few labels reach on frozen features."""
+    typer.echo(f"probe of {source} on {data}, frozen features:")
+    typer.echo(f"  linear SVM       {found['svm_accuracy']:.4f}")
+    for name, score in found["few_shot"].items():
+        typer.echo(f"  {name:<16} {score['mean']:.4f} +- {score['std']:.4f}")

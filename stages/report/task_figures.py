@@ -1,0 +1,98 @@
+"""Figures of a downstream run: a confusion matrix, and shapes in their parts' colours."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cache.commit import commit, partial_path
+
+MAX_SHAPES = 6
+COLUMNS = ("true", "predicted", "wrong")
+
+
+def draw_task_figures(run: Path) -> list[Path]:
+    """Draw what a finished run's result holds, beside it; nothing without matplotlib."""
+    try:
+        from matplotlib.figure import Figure  # noqa: F401
+    except ImportError:  # it is optional
+        return []
+    final = json.loads((run / "result.json").read_text())["final"]
+    drawn = []
+    if "confusion" in final:
+        drawn.append(_save(_confusion(final), run / "confusion.png"))
+    if "shown" in final:
+        drawn.append(_save(_parts(final["shown"]), run / "parts.png"))
+    return drawn
+
+
+def _confusion(final: Mapping[str, Any]) -> Any:
+    from matplotlib.figure import Figure
+
+    counts = np.array(final["confusion"], float)
+    seen = (counts.sum(axis=0) + counts.sum(axis=1)) > 0
+    names = [name for name, is_seen in zip(final["classes"], seen, strict=True) if is_seen]
+    counts = counts[np.ix_(seen, seen)]
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = max(4.0, 0.28 * len(names) + 2)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axis = figure.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axis.set_yticks(range(len(names)), names, fontsize=7)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        color = "white" if shares[row, column] > 0.6 else "black"
+        axis.text(
+            column,
+            row,
+            str(int(counts[row, column])),
+            ha="center",
+            va="center",
+            fontsize=6,
+            color=color,
+        )
+    axis.set_title(f"accuracy {final['val_accuracy']:.3f}, last epoch", fontsize=10)
+    return figure
+
+
+def _parts(shown: Mapping[str, Any]) -> Any:
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+
+    colors = ListedColormap(["#3b6fb6", "#e8833a", "#4da34d", "#b5403c", "#8d6bb0", "#d9b13b"])
+    count = min(MAX_SHAPES, len(shown["points"]))
+    figure = Figure(figsize=(7.5, 2.3 * count), layout="constrained")
+    axes = figure.subplots(count, 3, squeeze=False, subplot_kw={"projection": "3d"})
+    for number in range(count):
+        points = np.array(shown["points"][number]) / 1000
+        true, predicted = (np.array(shown[key][number]) for key in ("true", "predicted"))
+        first = true.min()
+        for axis, title in zip(axes[number], COLUMNS, strict=True):
+            axis.set_axis_off()
+            axis.set_box_aspect((1, 1, 1), zoom=1.5)
+            axis.view_init(elev=20, azim=-60)
+            for limits in (axis.set_xlim, axis.set_ylim, axis.set_zlim):
+                limits(-0.8, 0.8)
+            # ShapeNet's y is up.
+            x, y, z = points[:, 0], -points[:, 2], points[:, 1]
+            if title == "wrong":
+                axis.scatter(x, y, z, s=2, c=np.where(true == predicted, "#d8d8d8", "#c01818"))
+            else:
+                values = (true if title == "true" else predicted) - first
+                axis.scatter(
+                    x, y, z, s=2, c=values % colors.N, cmap=colors, vmin=0, vmax=colors.N - 1
+                )
+            if number == 0:
+                axis.set_title(title, fontsize=10)
+    return figure
+
+
+def _save(figure: Any, file: Path) -> Path:
+    with partial_path(file) as partial:
+        figure.savefig(partial, dpi=110, format="png")
+        commit(partial, file)
+    return file

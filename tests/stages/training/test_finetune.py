@@ -1,0 +1,285 @@
+"""`prepare`, `finetune` and `probe` as a user runs them, on tiny sets in the official layouts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cache.checkpoint import WEIGHTS, read_arrays
+from pipeline.cli import app
+from stages.sources import modelnet40, shapenetpart
+from stages.training.checkpoints import load_model
+from stages.training.initial import apply_initial, load_initial
+from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.encoder import EncoderShape
+from stages.training.networks.pointmae_layout import to_pointmae
+from stages.training.networks.rivals import RivalShape, build_rival, penalty
+from stages.training.tasks.classification import accuracies, confusion
+from stages.training.tasks.setup import frozen_modules, layer_of, rate_of
+
+CLASSES = ("bed", "bottle", "chair")
+ENCODER = "{width: 24, depth: 3, num_heads: 2, patch_hidden: 8, num_patches: 8, patch_size: 8, drop_path: 0.0}"
+YAML = f"""
+prepare: {{fps_points: 80}}
+classification:
+  name: a
+  num_points: 64
+  encoder: {ENCODER}
+  votes: 2
+  vote_repeats: 2
+  training: {{epochs: 8, batch: 6, lr: 0.003, warmup_epochs: 1, precision: fp32}}
+parts:
+  name: a
+  num_points: 64
+  encoder: {ENCODER}
+  head_width: 32
+  test_draws: 2
+  training: {{epochs: 8, batch: 6, lr: 0.003, warmup_epochs: 1, precision: fp32}}
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Boxes: flat, tall and cubic ones; of parts, the upper and the lower half."""
+    root = tmp_path_factory.mktemp("objects")
+    (root / "small.yaml").write_text(YAML)
+    generator = np.random.default_rng(0)
+    sizes = {"bed": (1, 1, 0.2), "bottle": (0.2, 0.2, 1), "chair": (1, 1, 1)}
+    ids = {
+        "train": [f"{name}_{n:04d}" for name in CLASSES for n in range(1, 13)],
+        "test": [f"{name}_{n:04d}" for name in CLASSES for n in range(13, 17)],
+    }
+    modelnet40.write_lists(root / "m40", ids)
+    for shape_id in (*ids["train"], *ids["test"]):
+        size = np.array(sizes[shape_id.split("_")[0]]) * generator.uniform(0.8, 1.2, 3)
+        points = generator.uniform(-0.5, 0.5, (100, 3)) * size
+        modelnet40.write_shape(root / "m40", shape_id, points, points)
+    tokens = {"train": range(12), "val": range(12, 14), "test": range(14, 18)}
+    names = ("Mug", "Knife")
+    shapes = {
+        s: [(name, f"t{n}") for name in names for n in numbers] for s, numbers in tokens.items()
+    }
+    shapenetpart.write_lists(root / "parts", shapes)
+    for items in shapes.values():
+        for name, token in items:
+            points = generator.uniform(-0.5, 0.5, (90, 3))
+            first = shapenetpart.CATEGORIES[name].parts.start
+            part = first + (points[:, 1] > 0).astype(int)
+            shapenetpart.write_shape(root / "parts", name, token, points, points, part)
+    for data_set, folder in (("modelnet40", "m40"), ("shapenetpart", "parts")):
+        said = invoke(root, "prepare", data_set, str(root / folder), "--workers", "1")
+        assert "left out" not in said
+    return root
+
+
+def invoke(root: Path, *arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(
+        app, [*arguments, "--config", str(root / "small.yaml"), "--workspace", str(root)],
+        catch_exceptions=False,
+    )  # fmt: skip
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_classification_from_scratch(world: Path) -> None:
+    said = invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu")
+    assert "new " in said
+    folder = world / "finetune" / "classification" / "a"
+    result = json.loads((folder / "seed0" / "result.json").read_text())
+    final = result["final"]
+    assert final["val_accuracy"] > 0.6
+    assert sum(map(sum, final["confusion"])) == 12
+    assert final["voting"]["votes"] == 2
+    assert final["voting"]["paper_style_best"] >= final["voting"]["mean"]
+    summary = json.loads((folder / "result.json").read_text())
+    assert summary["measures"]["val_accuracy"]["runs"] == [final["val_accuracy"]]
+    for figure in ("confusion.png", "curves.png"):
+        assert (folder / "seed0" / figure).is_file()
+    assert isinstance(load_model(folder / "seed0" / "last"), PointClassifier)
+    assert (
+        "whole              yes"
+        in CliRunner().invoke(app, ["inspect", str(folder / "seed0")]).output
+    )
+
+
+def test_seeds_are_summed_up(world: Path) -> None:
+    arguments = ["finetune", "classification", "--init", "scratch", "--device", "cpu",
+                 "--set", "classification.name=three", "--set", "classification.training.epochs=2"]  # fmt: skip
+    invoke(world, *arguments, "--seeds", "2")
+    said = invoke(world, *arguments, "--seeds", "3")  # the first two are there
+    assert "3 seeds from scratch, last epoch" in said
+    summary = json.loads((world / "finetune/classification/three/result.json").read_text())
+    runs = summary["measures"]["val_accuracy"]["runs"]
+    assert len(runs) == 3
+    assert summary["measures"]["val_accuracy"]["mean"] == pytest.approx(np.mean(runs))
+    assert summary["measures"]["val_accuracy"]["std"] == pytest.approx(np.std(runs))
+
+
+def test_parts(world: Path) -> None:
+    invoke(
+        world,
+        "finetune",
+        "parts",
+        "--init",
+        "scratch",
+        "--device",
+        "cpu",
+        "--set",
+        "parts.training.epochs=30",
+    )
+    final = json.loads((world / "finetune/parts/a/seed0/result.json").read_text())["final"]
+    assert set(final["categories"]) == {"Mug", "Knife"}
+    assert final["val_instance_miou"] > 0.5
+    assert (world / "finetune/parts/a/seed0/parts.png").is_file()
+
+
+@pytest.mark.parametrize("model", ["pointnet", "pointnet2", "dgcnn"])
+@pytest.mark.parametrize("task", ["classification", "parts"])
+def test_rivals_run_through_the_same_task(world: Path, task: str, model: str) -> None:
+    invoke(
+        world, "finetune", task, "--init", "scratch", "--device", "cpu",
+        "--set", f"{task}.name={model}", "--set", f"{task}.model={model}", "--set", f"{task}.training.epochs=1",
+    )  # fmt: skip
+    folder = world / "finetune" / task / model / "seed0"
+    assert json.loads((folder / "result.json").read_text())["last"]["loss"] > 0
+    load_model(folder / "last")
+
+
+def test_starting_points(world: Path, tmp_path: Path) -> None:
+    """From a run of ours, from an official layout, and from what has nothing to give."""
+    source = world / "finetune" / "classification" / "a"
+    if not source.exists():
+        invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu")
+    common = ["--device", "cpu", "--set", "parts.training.epochs=1"]
+    said = invoke(world, "finetune", "parts", "--init", str(source / "seed0"), *common,
+                  "--set", "parts.name=from_ours")  # fmt: skip
+    assert "encoder.embedding (18)" in said
+    assert "dropped" in said
+    encoder = {
+        name.removeprefix("encoder."): torch.from_numpy(value)
+        for name, value in read_arrays(source / "seed0" / "last", WEIGHTS).items()
+        if name.startswith("encoder.")
+    }
+    official = {f"module.{name}": value for name, value in to_pointmae(encoder).items()}
+    torch.save({"base_model": official, "epoch": 3}, tmp_path / "pointmae.pth")
+    invoke(world, "finetune", "parts", "--init", str(tmp_path / "pointmae.pth"), *common,
+           "--set", "parts.name=from_theirs")  # fmt: skip
+    torch.save({"base_model": {"something.weight": torch.zeros(2)}}, tmp_path / "other.pth")
+    for init, message in (
+        (str(tmp_path / "other.pth"), "no Point-MAE encoder in it"),
+        (str(tmp_path / "none"), "expected the folder of a run or of a checkpoint"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            invoke(world, "finetune", "parts", "--init", init, *common)
+
+
+def test_point_bert_and_maskpoint_layouts(tmp_path: Path) -> None:
+    """Momentum pre-training, a narrower embedding brought to width, a class token of its own."""
+    torch.manual_seed(0)
+    shape = EncoderShape(width=64, depth=2, num_heads=1, patch_hidden=16, token_width=32)
+    model = PointClassifier(ClassifierShape(encoder=shape))
+    state = {
+        name.replace("MAE_encoder.", "module.transformer_q."): value
+        for name, value in to_pointmae(model.encoder.state_dict()).items()
+    }
+    assert "module.transformer_q.reduce_dim.weight" in state
+    state |= {
+        "module.transformer_q.cls_token": model.cls_token[None, None].detach(),
+        "module.transformer_q.cls_pos": model.cls_pos[None, None].detach(),
+        "module.transformer_q.lm_head.weight": torch.zeros(3, 3),
+        "module.transformer_k.norm.weight": torch.ones(64),
+        "module.queue": torch.zeros(4),
+    }
+    torch.save({"base_model": state}, tmp_path / "Point-BERT.pth")
+    initial = load_initial(str(tmp_path / "Point-BERT.pth"))
+    wanted = initial.shape(EncoderShape(num_patches=8, patch_size=8))
+    assert (wanted.width, wanted.depth, wanted.num_heads, wanted.token_width) == (64, 2, 1, 32)
+    fresh = PointClassifier(ClassifierShape(encoder=wanted))
+    matched = apply_initial(fresh, initial)
+    assert all(name.startswith("head.") for name in matched.new)
+    assert "module.transformer_k.norm.weight" in matched.dropped
+    assert torch.equal(fresh.cls_pos, model.cls_pos)
+    for name, value in model.encoder.state_dict().items():
+        assert torch.equal(fresh.encoder.state_dict()[name], value), name
+
+
+def test_a_checkpoint_that_does_not_fit_is_an_error() -> None:
+    initial = load_initial("scratch")
+    model = PointClassifier(ClassifierShape(encoder=EncoderShape(width=24, depth=1, num_heads=2)))
+    assert not apply_initial(model, initial).loaded
+    wrong = type(initial)("x.pth", {"encoder.transformer.norm.weight": torch.ones(7)})
+    with pytest.raises(ValueError, match="none of its 1 tensors fits this encoder"):
+        apply_initial(model, wrong)
+
+
+def test_frozen_layers_do_not_move(world: Path) -> None:
+    invoke(
+        world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+        "--set", "classification.name=frozen", "--set", "classification.frozen_layers=2",
+        "--set", "classification.layer_decay=0.5", "--set", "classification.training.epochs=2",
+    )  # fmt: skip
+    last = read_arrays(world / "finetune/classification/frozen/seed0/last", WEIGHTS)
+    shape = load_model(world / "finetune/classification/frozen/seed0/last").shape  # type: ignore[union-attr]
+    torch.manual_seed(0)
+    first = PointClassifier(shape).state_dict()  # type: ignore[arg-type]
+    for name, value in first.items():
+        is_frozen = name.startswith(
+            ("encoder.embedding", "encoder.transformer.pos_embed", "encoder.transformer.blocks.0.")
+        )
+        same = np.array_equal(value.numpy(), last[name])
+        if is_frozen:
+            assert same, name
+        elif name.endswith("weight"):
+            assert not same, name
+
+
+def test_layers_by_name() -> None:
+    depth = 3
+    names = {
+        "cls_token": 0, "encoder.embedding.local1.weight": 0, "encoder.transformer.pos_embed.0.bias": 0,
+        "encoder.transformer.blocks.0.norm1.weight": 1, "encoder.transformer.blocks.2.mlp.fc1.bias": 3,
+        "encoder.transformer.norm.weight": 4, "head.0.weight": 5,
+    }  # fmt: skip
+    for name, layer in names.items():
+        assert layer_of(name, depth) == layer
+        assert rate_of(0.5, depth)(name) == 0.5 ** (5 - layer)
+        assert rate_of(1.0, depth)(name) == 1.0
+    assert frozen_modules(0, depth) == ()
+    assert "encoder.transformer.norm" in frozen_modules(4, depth)
+    with pytest.raises(ValueError, match="frozen_layers: 5 of the 4"):
+        frozen_modules(5, depth)
+
+
+def test_accuracies_by_hand() -> None:
+    logits = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    label = torch.tensor([0, 0, 1, 1])
+    found = accuracies(logits, label)
+    assert found == {"val_accuracy": 0.75, "val_class_accuracy": pytest.approx((1 + 0.5) / 2)}
+    assert confusion(logits, label) == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
+
+
+def test_probe(world: Path) -> None:
+    said = invoke(world, "probe", "scratch", "--device", "cpu")
+    assert "linear SVM" in said
+    assert "5-way" not in said  # three classes only
+
+
+def test_pointnets_penalty_is_of_a_rotation_none() -> None:
+    model = build_rival(RivalShape(kind="pointnet", task="classification", num_outputs=3))
+    model(torch.randn(2, 32, 3))
+    assert float(torch.as_tensor(penalty(model)).detach()) == pytest.approx(
+        0, abs=1e-6
+    )  # at first the identity
+    other = build_rival(RivalShape(kind="dgcnn", task="classification", num_outputs=3))
+    assert penalty(other) == 0
+
+
+def test_too_few_points_in_fps_order(world: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"80 points .* 93 are needed; run prepare with --set prepare.fps"
+    ):
+        invoke(world, "finetune", "classification", "--init", "scratch", "--set", "classification.name=x",
+               "--set", "classification.num_points=80", "--device", "cpu")  # fmt: skip
