@@ -217,7 +217,8 @@ def _order(shapes: list[Shape | str], count: int) -> None:
 
     from stages.pointops import farthest_point_sample
 
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # this process is one of many
     by_size: dict[int, list[int]] = {}
     for index, shape in enumerate(shapes):
         if isinstance(shape, Shape):
@@ -229,6 +230,7 @@ def _order(shapes: list[Shape | str], count: int) -> None:
         chosen = farthest_point_sample(points, min(count, size)).numpy()
         for index, first in zip(indices, chosen, strict=True):
             _reorder(shapes, index, first)
+    torch.set_num_threads(threads)
 
 
 def _reorder(shapes: list[Shape | str], index: int, first: NDArray[np.int64]) -> None:

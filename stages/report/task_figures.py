@@ -86,8 +86,8 @@ def _parts(shown: Mapping[str, Any]) -> Any:
                 axis.scatter(
                     x, y, z, s=2, c=values % colors.N, cmap=colors, vmin=0, vmax=colors.N - 1
                 )
-            if number == 0:
-                axis.set_title(title, fontsize=10)
+            name = shown["category"][number]
+            axis.set_title(f"{name}, {title}" if title == "true" else title, fontsize=9)
     return figure
 
 

@@ -2,12 +2,13 @@
 
 import sys
 
-from tests.benchmarks import extract, pretrain, teacher_cache
+from tests.benchmarks import extract, objects, pretrain, teacher_cache
 
 BENCHMARKS = {
     "extract": extract.main,
     "teacher-cache": teacher_cache.main,
     "pretrain": pretrain.main,
+    "objects": objects.main,
 }
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cache.objects import Objects
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
@@ -87,7 +88,7 @@ def build(config: PartsConfig, store: Path, initial: Initial, device: torch.devi
             **{f"val_{name}": value for name, value in means.items() if "/" not in name},
             "categories": {n.split("/")[1]: v for n, v in means.items() if "/" in n},
             "test_draws": len(draws),
-            "shown": _shown(points, logits, target, test, found.parts),
+            "shown": _shown(points, logits, target, test, found),
         }
 
     task = Task(
@@ -140,7 +141,7 @@ def predict(
 
 
 def _shown(
-    points: Tensor, logits: Tensor, target: Tensor, test: Shapes, parts: tuple[range, ...]
+    points: Tensor, logits: Tensor, target: Tensor, test: Shapes, found: Objects
 ) -> dict[str, Any]:
     """Some shapes of as many categories as there are, for a figure: plain lists."""
     chosen: list[int] = []
@@ -150,9 +151,9 @@ def _shown(
             chosen.append(row)
             seen.add(category)
     rows = torch.tensor(chosen, device=test.label.device)
-    predicted = restrict(logits[rows], test.label[rows], parts)
+    predicted = restrict(logits[rows], test.label[rows], found.parts)
     return {
-        "category": test.label[rows].tolist(),
+        "category": [found.classes[category] for category in test.label[rows].tolist()],
         "points": (points[rows] * 1000).round().int().tolist(),  # thousandths of the radius
         "true": target[rows].tolist(),
         "predicted": predicted.tolist(),
