@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 CONFIG ?= paper
 WORKSPACE ?= workspace
 SCANNET ?= data/scannet
+MODELNET40 ?= data/modelnet40_normal_resampled
+SHAPENETPART ?= data/shapenetcore_partanno_segmentation_benchmark_v0_normal
 # Space-separated changes, such as SET="extract.seed=1 extract.stride_frames=10"
 SET ?=
 ARGS ?=
@@ -13,12 +15,12 @@ COMMON = --config "$(CONFIG)" --workspace "$(WORKSPACE)" $(foreach change,$(SET)
 DEMO := workspace/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install extract teacher-cache pretrain demo test check bench clean
+.PHONY: help install extract teacher-cache pretrain prepare demo test check bench clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@echo
-	@echo "  Variables: CONFIG=paper|demo|FILE  WORKSPACE=DIR  SCANNET=DIR  SET=\"a.b=1 ...\"  ARGS=\"--workers 4 ...\""
+	@echo "  Variables: CONFIG=paper|demo|FILE  WORKSPACE=DIR  SCANNET=DIR  MODELNET40=DIR  SHAPENETPART=DIR  SET=\"a.b=1 ...\"  ARGS=\"--workers 4 ...\""
 
 install: $(VENV)/.installed ## Make .venv with everything at the tested versions
 
@@ -38,6 +40,12 @@ teacher-cache: install ## Stage one: a frozen ClipCap's ten tokens for every fra
 pretrain: install ## Stage two: a student learns the cached tokens from the points alone
 	$(DISTILL3D) pretrain $(COMMON)
 
+prepare: install ## The downstream sets that are there, MODELNET40 and SHAPENETPART, to the cache
+	@test -d "$(MODELNET40)" -o -d "$(SHAPENETPART)" || \
+		{ echo "neither $(MODELNET40) nor $(SHAPENETPART) is there; name them with MODELNET40=DIR SHAPENETPART=DIR"; exit 1; }
+	@if [ -d "$(MODELNET40)" ]; then $(DISTILL3D) prepare modelnet40 "$(MODELNET40)" $(COMMON); fi
+	@if [ -d "$(SHAPENETPART)" ]; then $(DISTILL3D) prepare shapenetpart "$(SHAPENETPART)" $(COMMON); fi
+
 demo: install ## The whole pipeline on the built-in sample world, offline, on a CPU
 	@rm -rf $(DEMO)
 	$(DISTILL3D) sample --config demo --workspace $(DEMO)
@@ -45,10 +53,16 @@ demo: install ## The whole pipeline on the built-in sample world, offline, on a 
 	$(DISTILL3D) teacher-train --config demo --workspace $(DEMO)
 	$(DISTILL3D) teacher-cache --config demo --workspace $(DEMO)
 	$(DISTILL3D) caption --frame scene1040_00:10 --config demo --workspace $(DEMO)
+	$(DISTILL3D) prepare modelnet40 --config demo --workspace $(DEMO)
+	$(DISTILL3D) prepare shapenetpart --config demo --workspace $(DEMO)
 	$(DISTILL3D) pretrain --config demo --workspace $(DEMO)
+	$(DISTILL3D) finetune classification --config demo --workspace $(DEMO)
+	$(DISTILL3D) finetune classification --init scratch --set classification.name=scratch --config demo --workspace $(DEMO)
+	$(DISTILL3D) finetune parts --config demo --workspace $(DEMO)
+	$(DISTILL3D) finetune parts --init scratch --set parts.name=scratch --config demo --workspace $(DEMO)
 	$(DISTILL3D) inspect $(DEMO) --verify
 	$(DISTILL3D) contact-sheet --workspace $(DEMO)
-	@echo "demo: done; pictures are in $(DEMO)/report/figures"
+	@echo "demo: done; pictures are in $(DEMO)/report/figures and in the folders of the runs"
 
 test: install ## All tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 $(ARGS)

@@ -1,7 +1,7 @@
 """Fine-tuning on a downstream task: one run a seed, and what they come to together."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -138,10 +138,8 @@ def _fingerprint(initial: Initial) -> str:
 def summarise(task: TaskName, out: Path, init: str) -> dict[str, Any]:
     """Mean and deviation of every final measure over the finished seeds, and each run."""
     runs = {folder.name: read_result(folder) for folder in sorted(out.glob("seed*"))}
-    finals = {name: result["final"] for name, result in runs.items() if result}
-    names = sorted(
-        {key for final in finals.values() for key, value in final.items() if _is_number(value)}
-    )
+    finals = {name: _measures(result["final"]) for name, result in runs.items() if result}
+    names = sorted({key for final in finals.values() for key in final})
     measures = {}
     for name in names:
         values = [final[name] for final in finals.values()]
@@ -157,5 +155,7 @@ def summarise(task: TaskName, out: Path, init: str) -> dict[str, Any]:
     }
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _measures(final: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of a final evaluation; those of voting by their own names."""
+    voting = {f"voting_{k}": v for k, v in final.get("voting", {}).items()}
+    return {key: v for key, v in {**final, **voting}.items() if isinstance(v, float)}
