@@ -9,9 +9,8 @@ import typer
 
 from cache.card import OtherConfigurationError
 from pipeline.commands import data, downstream, looking, student, teacher
-from pipeline.commands.options import Failure
+from pipeline.commands.options import INTERRUPTED, Failure
 from pipeline.config import ConfigError
-from pipeline.summaries import INTERRUPTED
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cache.frames import KEPT
+from pipeline.commands.options import INTERRUPTED
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from stages.training.loop import Outcome
 
 MAX_NAMES = 5
-INTERRUPTED = 130  # what Typer makes of Ctrl-C
 
 
 def print_scene_list(found: "SceneList", *, official: bool) -> None:
@@ -139,7 +139,7 @@ def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) ->
 def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
     """Say how the runs of a task ended, and their measures over the seeds."""
     if finished.outcome is not None and not finished.outcome.finished:
-        print_training(f"finetune {task}", finished.outcome, out)
+        print_training(f"finetune {task}", finished.outcome, finished.folder)
         return
     from stages.report.curves import draw_curves
     from stages.report.task_figures import draw_task_figures

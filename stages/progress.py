@@ -73,10 +73,12 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as `41 s`, `3 min 20 s` or `2 h 05 min`."""
+    """Write seconds as `41 s`, `3 min 20 s`, `2 h 05 min` or `4.2 days`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole < 2 * 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{seconds / 86400:.1f} days"

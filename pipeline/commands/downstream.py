@@ -115,7 +115,7 @@ def finetune(
     out = paths.finetuned(task.value, settings.name)
     finished = stage.run(
         task.value, settings, store=paths.objects(settings.data), init=init, out=out,
-        device=choose_device(device), seeds=seeds, overwrite=overwrite, say=typer.echo,
+        device=choose_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
     )  # fmt: skip
     if int(os.environ.get("RANK", 0)) == 0:
         print_finetuning(task.value, finished, out)

@@ -27,6 +27,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 DEFAULT_ROOT = Path("workspace")
+INTERRUPTED = 130  # what Typer makes of Ctrl-C
 
 
 class Failure(Exception):

@@ -14,6 +14,7 @@ from stages.training.initial import SCRATCH, Initial, describe, load_initial
 from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
 from stages.training.run_folder import RunFolder, read_result, write_json
+from stages.training.speed import ask_for_patience
 from stages.training.tasks import classification, parts
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
@@ -24,9 +25,10 @@ SUMMARY = "result.json"
 
 @dataclass(frozen=True)
 class Finished:
-    """All seeds' runs: the last one's outcome, and the measures' means and deviations so far."""
+    """All seeds' runs: the last one's outcome and folder, and the measures so far."""
 
     outcome: Outcome | None
+    folder: Path
     summary: dict[str, Any]
 
 
@@ -40,23 +42,35 @@ def run(
     device: torch.device,
     seeds: int = 1,
     overwrite: bool = False,
+    patient: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> Finished:
     """Fine-tune once for each seed, from `config.training.seed` on, in `out/seed<n>`.
 
     `init` is a checkpoint or `scratch`. Seeds that are finished are not run again; a stopped one goes
-    on. The table's numbers are of the last epoch. Raises ValueError and CardError.
+    on. The table's numbers are of the last epoch. Raises CardError, and ValueError, also if it would
+    take longer than half a day on a CPU and `patient` is false.
     """
     initial = load_initial(init)
-    outcome = None
+    outcome, folder = None, out
     with joined(device) as processes:
         for number in range(seeds):
             seed = config.training.seed + number
             seeded = config.model_copy(
                 update={"training": config.training.model_copy(update={"seed": seed})}
             )
+            folder = out / f"seed{seed}"
             outcome = _run_seed(
-                task, seeded, store, initial, out / f"seed{seed}", device, processes, overwrite, say
+                task,
+                seeded,
+                store,
+                initial,
+                folder,
+                device,
+                processes,
+                overwrite,
+                patient,
+                say,
             )
             if outcome and not outcome.finished:
                 break
@@ -64,7 +78,7 @@ def run(
             summary = summarise(task, out, initial.source)
             write_json(out / SUMMARY, summary)
         processes.wait()
-    return Finished(outcome, summary if processes.is_first else {})
+    return Finished(outcome, folder, summary if processes.is_first else {})
 
 
 def _run_seed(
@@ -76,6 +90,7 @@ def _run_seed(
     device: torch.device,
     processes: Processes,
     overwrite: bool,
+    patient: bool,
     say: Callable[[str], None],
 ) -> Outcome | None:
     downstream = _build(task, config, store, initial, device)
@@ -88,6 +103,8 @@ def _run_seed(
     processes.wait()
     if folder.is_finished:
         return None
+    if not patient:
+        ask_for_patience(downstream.task, config.training.epochs, device)
     if processes.is_first:
         say(f"from {initial.source}")
         for line in describe(downstream.matched):

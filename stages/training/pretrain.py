@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from cache.card import Card, fingerprint
 from cache.prefixes import store_identity
 from cache.scene_group import list_scenes, scene_card
-from stages.progress import Progress, duration
+from stages.progress import Progress
 from stages.settings import Settings
 from stages.training.augment import (
     SCALE,
@@ -43,7 +43,7 @@ from stages.training.pairs import Pairs, load_pairs
 from stages.training.plain_features import geometric_features, ridge_prediction
 from stages.training.processes import Processes, joined
 from stages.training.run_folder import RunFolder
-from stages.training.speed import projected_seconds
+from stages.training.speed import ask_for_patience
 from stages.training.task import Task, Terms
 from stages.training.views import Views, load_views
 
@@ -51,8 +51,6 @@ KIND, SCHEMA_VERSION = "pre-training", 1
 RETRIEVED = (1, 5)
 RIDGE_ROWS = 20_000  # more rows than these change nothing
 ROWS_AT_A_TIME = 256
-# Who asked for no device and would wait longer than this on a CPU is asked first.
-PATIENCE_S = 12 * 3600.0
 
 
 class PretrainConfig(Settings):
@@ -148,8 +146,8 @@ def run(
                 "cannot be split: use one process, and pretrain.training.accumulate=1"
             )
         task, held = _task(config, frames, points, store, device)
-        if not patient and device.type == "cpu":
-            _ask_for_patience(task, config.training, device)
+        if not patient:
+            ask_for_patience(task, config.training.epochs, device)
         outcome = train(
             task,
             config.training,
@@ -291,16 +289,6 @@ def _inputs(points: Path, config: PretrainConfig) -> str:
             if card is not None and card.inputs["split"] in splits
         }
     )
-
-
-def _ask_for_patience(task: Task, config: LoopConfig, device: torch.device) -> None:
-    rows = config.epochs * task.num_rows
-    seconds = projected_seconds(task, device, rows)
-    if seconds > PATIENCE_S:
-        raise ValueError(
-            f"there is no GPU here, and on this CPU {config.epochs} epochs of {task.num_rows} frames "
-            f"would take about {duration(seconds)}; ask for it with --device cpu"
-        )
 
 
 def _write_result(

@@ -8,10 +8,13 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from stages.progress import duration
 from stages.training.draws import plain_draws
 from stages.training.task import Task
 
 PROBE_ROWS = 8
+# Who asked for no device and would wait longer than this on a CPU is asked first.
+PATIENCE_S = 12 * 3600.0
 # Dense bfloat16 tensor operations a second, from NVIDIA's data sheets, by a part of the name.
 PEAK_FLOPS = {
     "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "B200": 2250e12, "A100": 312e12,
@@ -43,6 +46,18 @@ def projected_seconds(task: Task, device: torch.device, num_rows: int) -> float:
     start = time.perf_counter()
     done = _probe_step(task, probe, device)
     return (time.perf_counter() - start) / done * num_rows
+
+
+def ask_for_patience(task: Task, epochs: int, device: torch.device) -> None:
+    """Raise ValueError if a training would take longer than half a day on a CPU."""
+    if device.type != "cpu":
+        return
+    seconds = projected_seconds(task, device, epochs * task.num_rows)
+    if seconds > PATIENCE_S:
+        raise ValueError(
+            f"there is no GPU here, and on this CPU {epochs} epochs of {task.num_rows} would take "
+            f"about {duration(seconds)}; ask for it with --device cpu"
+        )
 
 
 def _probe_step(task: Task, model: nn.Module, device: torch.device) -> int:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from cache.checkpoint import WEIGHTS, read_arrays
 from pipeline.cli import app
 from pipeline.config import load_section
-from stages.training import pretrain
+from stages.training import pretrain, speed
 from stages.training.checkpoints import load_model
 from stages.training.networks.student import Student
 from tests.conftest import REPOSITORY
@@ -122,8 +122,8 @@ def test_held_rows_are_the_same_each_time(world: Path) -> None:
 def test_on_a_cpu_a_long_run_must_be_asked_for(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrain, "PATIENCE_S", 0.0)
-    with pytest.raises(ValueError, match=r"no GPU here, .* 4 epochs of 80 frames .* --device cpu"):
+    monkeypatch.setattr(speed, "PATIENCE_S", 0.0)
+    with pytest.raises(ValueError, match=r"no GPU here, .* 4 epochs of 80 would .* --device cpu"):
         run(world, tmp_path / "a", patient=False)
     assert run(world, tmp_path / "a", "training.epochs=4", patient=True) is not None
 
