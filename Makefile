@@ -40,9 +40,10 @@ teacher-cache: install ## Stage one: a frozen ClipCap's ten tokens for every fra
 pretrain: install ## Stage two: a student learns the cached tokens from the points alone
 	$(DISTILL3D) pretrain $(COMMON)
 
-prepare: install ## The downstream sets that are there, MODELNET40 and SHAPENETPART, to the cache
-	@test -d "$(MODELNET40)" -o -d "$(SHAPENETPART)" || \
-		{ echo "neither $(MODELNET40) nor $(SHAPENETPART) is there; name them with MODELNET40=DIR SHAPENETPART=DIR"; exit 1; }
+prepare: install ## The downstream sets that are there, SCANNET, MODELNET40 and SHAPENETPART, to the cache
+	@test -d "$(SCANNET)" -o -d "$(MODELNET40)" -o -d "$(SHAPENETPART)" || \
+		{ echo "$(SCANNET), $(MODELNET40), $(SHAPENETPART): none is there; name them with SCANNET=DIR MODELNET40=DIR SHAPENETPART=DIR"; exit 1; }
+	@if [ -d "$(SCANNET)" ]; then $(DISTILL3D) prepare scannet "$(SCANNET)" $(COMMON); fi
 	@if [ -d "$(MODELNET40)" ]; then $(DISTILL3D) prepare modelnet40 "$(MODELNET40)" $(COMMON); fi
 	@if [ -d "$(SHAPENETPART)" ]; then $(DISTILL3D) prepare shapenetpart "$(SHAPENETPART)" $(COMMON); fi
 
@@ -53,6 +54,7 @@ demo: install ## The whole pipeline on the built-in sample world, offline, on a 
 	$(DISTILL3D) teacher-train --config demo --workspace $(DEMO)
 	$(DISTILL3D) teacher-cache --config demo --workspace $(DEMO)
 	$(DISTILL3D) caption --frame scene1040_00:10 --config demo --workspace $(DEMO)
+	$(DISTILL3D) prepare scannet --config demo --workspace $(DEMO)
 	$(DISTILL3D) prepare modelnet40 --config demo --workspace $(DEMO)
 	$(DISTILL3D) prepare shapenetpart --config demo --workspace $(DEMO)
 	$(DISTILL3D) pretrain --config demo --workspace $(DEMO)

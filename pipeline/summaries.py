@@ -13,6 +13,7 @@ from pipeline.workspace import Workspace
 if TYPE_CHECKING:
     from stages.precompute.extract import ExtractReport
     from stages.precompute.prepare_objects import ObjectsReport
+    from stages.precompute.prepare_scans import ScansReport
     from stages.precompute.teacher_cache import CacheReport
     from stages.sources.scannet_layout import SceneList
     from stages.training.finetune import Finished
@@ -162,3 +163,21 @@ def print_probe(found: Mapping[str, Any], source: str, data: str) -> None:
     typer.echo(f"  linear SVM       {found['svm_accuracy']:.4f}")
     for name, score in found["few_shot"].items():
         typer.echo(f"  {name:<16} {score['mean']:.4f} +- {score['std']:.4f}")
+
+
+def print_scans_report(report: "ScansReport", store: Path) -> None:
+    """Say how many scans there are now, and which are missing or failed."""
+    total = sum(report.prepared.values())
+    typer.echo(
+        f"prepare scannet: {counted(total, 'scene')} ({counts(report.prepared)}), "
+        f"{report.complete_before} complete before; {report.boxes} boxes of the 18 detection classes"
+    )
+    if report.missing:
+        typer.echo(f"  listed, but not there: {names(tuple(report.missing))}")
+    if report.unknown_labels:
+        typer.echo(
+            f"  labels that the table does not have: {names(tuple(sorted(report.unknown_labels)))}"
+        )
+    for scene_id, error in sorted(report.failed.items()):
+        typer.echo(f"  failed: {scene_id}: {error}")
+    typer.echo(f"  in {store}")

@@ -57,6 +57,11 @@ class Workspace:
         """A pre-training's folder."""
         return self.root / "pretrain" / name
 
+    @property
+    def scans(self) -> Path:
+        """Annotated scans, one Zarr group."""
+        return self.root / "scans.zarr"
+
     def objects(self, name: str) -> Path:
         """A prepared object data set, one Zarr group."""
         return self.root / "objects" / f"{name}.zarr"

@@ -3,7 +3,7 @@
 import os
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -31,12 +31,24 @@ class DataSet(StrEnum):
     MODELNET40 = "modelnet40"
     SHAPENETPART = "shapenetpart"
     SCANOBJECTNN = "scanobjectnn"
+    SCANNET = "scannet"
+
+
+_OBJECTS: dict[DataSet, Literal["modelnet40", "shapenetpart", "scanobjectnn"]] = {
+    DataSet.MODELNET40: "modelnet40",
+    DataSet.SHAPENETPART: "shapenetpart",
+    DataSet.SCANOBJECTNN: "scanobjectnn",
+}
 
 
 def prepare(
     data_set: Annotated[DataSet, typer.Argument(help="Which data set.")],
     source: Annotated[
         Path | None, typer.Argument(help="Its folder; default: the workspace's sample.")
+    ] = None,
+    votenet_dir: Annotated[
+        Path | None,
+        typer.Option(help="Of scannet: VoteNet's exported arrays, instead of meshes."),
     ] = None,
     workers: Workers = 0,
     overwrite: Overwrite = False,
@@ -47,6 +59,9 @@ def prepare(
     debug: Debug = False,
 ) -> None:
     """Read a downstream data set in its official layout, once, into the cache."""
+    if data_set is DataSet.SCANNET:
+        _prepare_scannet(source, votenet_dir, workers, overwrite, strict, workspace)
+        return
     from pipeline.summaries import print_objects_report
     from stages.precompute import prepare_objects as stage
 
@@ -57,12 +72,38 @@ def prepare(
         raise ConfigError(f"{root}: no such folder; name the data set's folder")
     store = paths.objects(data_set.value)
     report = stage.run(
-        settings, data_set.value, root=root, store=store, workers=workers or num_cores(),
+        settings, _OBJECTS[data_set], root=root, store=store, workers=workers or num_cores(),
         overwrite=overwrite,
     )  # fmt: skip
     print_objects_report(report, data_set.value, store)
     if strict and report.failed:
         raise Failure("some shapes could not be read, see above (--strict)")
+
+
+def _prepare_scannet(
+    source: Path | None,
+    votenet_dir: Path | None,
+    workers: int,
+    overwrite: bool,
+    strict: bool,
+    workspace: Path,
+) -> None:
+    from pipeline.summaries import print_scans_report
+    from stages.precompute import prepare_scans as stage
+
+    paths = open_workspace(workspace)
+    root = source or paths.sample_scans
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no such folder; name ScanNet's folder")
+    report = stage.run(
+        root=root, store=paths.scans, votenet=votenet_dir, workers=workers or num_cores(),
+        overwrite=overwrite,
+    )  # fmt: skip
+    print_scans_report(report, paths.scans)
+    if report.failed:
+        raise Failure(f"{len(report.failed)} scenes failed, see above")
+    if strict and report.missing:
+        raise Failure("some listed scenes are not there, see above (--strict)")
 
 
 class Task(StrEnum):
@@ -158,5 +199,5 @@ def _sample_of(paths: Workspace, data_set: DataSet) -> Path:
             return paths.sample_modelnet40
         case DataSet.SHAPENETPART:
             return paths.sample_shapenetpart
-        case DataSet.SCANOBJECTNN:
+        case _:
             raise ConfigError("prepare scanobjectnn: name its folder; the sample world has none")

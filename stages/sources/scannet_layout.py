@@ -52,11 +52,11 @@ def find_scenes(root: Path, splits: Sequence[str]) -> SceneList:
             "research after signing its terms of use: http://www.scan-net.org. "
             "`make demo` runs everything without it."
         )
-    split_of = _read_splits(root, splits)
+    split_of = read_splits(root, splits)
     wanted = [
         Scene(scene, split, *there[scene]) for scene, split in split_of.items() if scene in there
     ]
-    everywhere = _read_splits(root, [name for name in SPLITS if _split_file(root, name)])
+    everywhere = read_splits(root, [name for name in SPLITS if _split_file(root, name)])
     return SceneList(
         scenes=tuple(sorted(wanted, key=lambda scene: scene.scene_id)),
         listed=Counter(split_of.values()),
@@ -99,7 +99,8 @@ def _find_sens(root: Path) -> dict[str, tuple[Path, int]]:
     return found
 
 
-def _read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
+def read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
+    """Return each listed scene's split. Raises ValueError if a list is missing, or lists disagree."""
     split_of: dict[str, str] = {}
     for split in splits:
         file = _split_file(root, split)

@@ -1,0 +1,91 @@
+"""`scans.zarr/<scene>`: an annotated ScanNet mesh's vertices, aligned to its axes, z up, metres.
+
+- `vertices` (V, 3) float32 in the mesh's order, `colors` (V, 3) uint8;
+- of annotated scenes `semantic` (V,) uint8 nyu40 ids and `instance` (V,) uint16, both 0 where nothing
+  was annotated, and `boxes` (I, 7) float64: centre, size, nyu40 id of instances 1, 2, ...; zeros where
+  an instance has no vertex.
+
+The card's details have the alignment (16 numbers, row-major) from the mesh's own frame.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from cache.card import Card, CardError
+from cache.scene_group import CARD_KEY, missing_chunks, scene_card
+
+SCHEMA_VERSION = 1
+KIND = "annotated scan"
+_TYPES = {
+    "vertices": "float32", "colors": "uint8", "semantic": "uint8", "instance": "uint16", "boxes": "float64",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scene in memory; labels and boxes are None where the scene is not annotated."""
+
+    vertices: NDArray[np.float32]
+    colors: NDArray[np.uint8]
+    semantic: NDArray[np.uint8] | None
+    instance: NDArray[np.uint16] | None
+    boxes: NDArray[np.float64] | None
+    split: str
+    alignment: NDArray[np.float64]
+    fingerprint: str
+
+
+def write_scan(path: Path, arrays: Mapping[str, NDArray[Any]], card: Card) -> None:
+    """Write one scene's arrays, and its card last."""
+    group = zarr.create_group(path)
+    for name, values in arrays.items():
+        stored = values.astype(_TYPES[name])
+        array = group.create_array(
+            name,
+            shape=stored.shape,
+            chunks=(max(1, len(stored)), *stored.shape[1:]),
+            dtype=stored.dtype,
+            compressors=[
+                BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=stored.itemsize),
+                Crc32cCodec(),
+            ],
+            config={"write_empty_chunks": True},  # a file that is not there is damage, not zeros
+        )
+        array[:] = stored
+    group.update_attributes({CARD_KEY: card.to_dict()})
+
+
+def read_scan(store: Path, scene_id: str) -> Scan:
+    """Read one scene, checksums verified. Raises CardError if it is not there or not whole."""
+    path = store / scene_id
+    card = scene_card(store, scene_id)
+    if card is None:
+        raise CardError(f"{path} is missing or incomplete; run prepare scannet again")
+    found = {name: _read(path / name) for name in _TYPES if (path / name).is_dir()}
+    return Scan(
+        vertices=found["vertices"],
+        colors=found["colors"],
+        semantic=found.get("semantic"),
+        instance=found.get("instance"),
+        boxes=found.get("boxes"),
+        split=card.inputs["split"],
+        alignment=np.array(card.details["alignment"], np.float64).reshape(4, 4),
+        fingerprint=card.fingerprint,
+    )
+
+
+def _read(path: Path) -> Any:
+    remedy = f"; delete {path.parent} and run prepare scannet again"
+    if missing := missing_chunks(path):
+        raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
+    try:
+        return np.asarray(zarr.open_array(path, mode="r")[:])
+    except (ValueError, RuntimeError) as error:
+        raise CardError(f"{path}: damaged: {error}{remedy}") from None
