@@ -59,10 +59,11 @@ def build(
     """Read the shapes and make the task."""
     train, found = load_shapes(store, ("train",), device, keep=config.pool)
     test, others = load_shapes(store, ("test",), device, keep=config.pool)
-    if found.fps_points < min(config.pool, int(train.count.max())):
+    needed = _ordered_points(config, int(train.count.max()))
+    if found.fps_points < needed:
         raise ValueError(
-            f"{store}: {found.fps_points} points of each shape are in FPS order, {config.pool} are "
-            f"needed; run prepare with --set prepare.fps_points={config.pool} --overwrite"
+            f"{store}: {found.fps_points} points of each shape are in FPS order, {needed} are "
+            f"needed; run prepare with --set prepare.fps_points={needed} --overwrite"
         )
     torch.manual_seed(config.training.seed)
     model, about, depth = _model(config, len(found.classes), initial)
@@ -95,6 +96,11 @@ def build(
     return Downstream(
         task, matched, lambda model: _finish(model, config, test, found.classes), inputs
     )
+
+
+def _ordered_points(config: ClassificationConfig, stored: int) -> int:
+    """How many points in FPS order are read: none where all that are stored are taken."""
+    return next((n for n in (config.pool, config.num_points) if n < stored), 0)
 
 
 def _model(

@@ -17,7 +17,12 @@ from stages.training.networks.classifier import ClassifierShape, PointClassifier
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.pointmae_layout import to_pointmae
 from stages.training.networks.rivals import RivalShape, build_rival, penalty
-from stages.training.tasks.classification import accuracies, confusion
+from stages.training.tasks.classification import (
+    ClassificationConfig,
+    _ordered_points,
+    accuracies,
+    confusion,
+)
 from stages.training.tasks.setup import frozen_modules, layer_of, rate_of
 
 CLASSES = ("bed", "bottle", "chair")
@@ -275,6 +280,13 @@ def test_pointnets_penalty_is_of_a_rotation_none() -> None:
     )  # at first the identity
     other = build_rival(RivalShape(kind="dgcnn", task="classification", num_outputs=3))
     assert penalty(other) == 0
+
+
+@pytest.mark.parametrize(
+    ("num_points", "stored", "needed"), [(1024, 8192, 1200), (1024, 1100, 1024), (2048, 2048, 0)]
+)
+def test_points_in_fps_order_that_are_needed(num_points: int, stored: int, needed: int) -> None:
+    assert _ordered_points(ClassificationConfig(num_points=num_points), stored) == needed
 
 
 def test_too_few_points_in_fps_order(world: Path) -> None:
