@@ -7,6 +7,7 @@ the 1024 farthest in the test; voting averages the logits of ten augmented draws
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -59,7 +60,7 @@ def build(
     """Read the shapes and make the task."""
     train, found = load_shapes(store, ("train",), device, keep=config.pool)
     test, others = load_shapes(store, ("test",), device, keep=config.pool)
-    needed = _ordered_points(config, int(train.count.max()))
+    needed = _ordered_points(config, int(np.diff(found.start).max()))
     if found.fps_points < needed:
         raise ValueError(
             f"{store}: {found.fps_points} points of each shape are in FPS order, {needed} are "
