@@ -1,0 +1,172 @@
+"""3DETR's losses: each decoder layer's boxes matched to the true ones, each layer anew.
+
+Weights and costs default to those of the published ScanNet script; the reference's own parser has
+other defaults (no GIoU loss, 0.2 for "no object").
+"""
+
+from dataclasses import dataclass
+
+import torch
+from pydantic import Field
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional as F
+
+from stages.settings import Settings
+from stages.training.tasks.detection.boxes import pairwise_giou
+
+MIN_RANGE_M = 0.1  # of a scene's extent, where sizes are brought to metres
+
+
+class CriterionConfig(Settings):
+    """Costs of the matching, weights of the losses."""
+
+    cost_class: float = Field(1.0, ge=0)
+    cost_objectness: float = Field(0.0, ge=0)
+    cost_center: float = Field(0.0, ge=0)
+    cost_giou: float = Field(2.0, ge=0)
+    weight_class: float = Field(1.0, ge=0)
+    weight_center: float = Field(5.0, ge=0)
+    weight_size: float = Field(1.0, ge=0)
+    weight_angle: float = Field(0.5, ge=0)
+    weight_giou: float = Field(1.0, ge=0)
+    no_object: float = Field(0.25, ge=0)  # weight of that class
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What the heads say, of L layers: (L, B, Q, ...); query (B, Q, 3) and ranges (B, 3) in metres.
+
+    `offset` from the query in metres, `size` as a share of the scene's range, `logits` over classes and
+    "no object" as the last, `angle` the residual of the one angle that ScanNet has, normalised.
+    """
+
+    query: Tensor
+    offset: Tensor
+    size: Tensor
+    logits: Tensor
+    angle: Tensor
+    low: Tensor
+    high: Tensor
+
+    def layers(self) -> list["Prediction"]:
+        """The predictions of each layer."""
+        return [
+            predict(self.query, self.low, self.high, *parts)
+            for parts in zip(self.offset, self.size, self.logits, self.angle, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of one layer: boxes (B, Q, 6) in metres, centre and size as shares of the range, class scores."""
+
+    boxes: Tensor
+    center: Tensor
+    size: Tensor
+    logits: Tensor
+    angle: Tensor
+
+    @property
+    def class_probability(self) -> Tensor:
+        """Of each class but "no object", (B, Q, C); they do not sum to 1."""
+        return self.logits.softmax(dim=-1)[..., :-1]
+
+    @property
+    def objectness(self) -> Tensor:
+        """1 less the probability of "no object", (B, Q)."""
+        return 1 - self.logits.softmax(dim=-1)[..., -1]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """True boxes of a batch, padded to T: boxes (B, T, 6) metres, label (B, T), present (B, T) bool.
+
+    `center` and `size` (B, T, 3) are shares of the scene's range, as the predictions'.
+    """
+
+    boxes: Tensor
+    center: Tensor
+    size: Tensor
+    label: Tensor
+    present: Tensor
+
+
+def predict(
+    query: Tensor,
+    low: Tensor,
+    high: Tensor,
+    offset: Tensor,
+    size: Tensor,
+    logits: Tensor,
+    angle: Tensor,
+) -> Prediction:
+    """Bring one layer's heads to boxes."""
+    extent = (high - low)[:, None]
+    center = query + offset
+    boxes = torch.cat([center, size * extent.clamp(min=MIN_RANGE_M)], dim=-1)
+    return Prediction(boxes, (center - low[:, None]) / extent, size, logits, angle)
+
+
+@torch.no_grad()
+def match(found: Prediction, truth: Truth, config: CriterionConfig) -> tuple[Tensor, Tensor]:
+    """The true box (B, Q) that each query is given, and whether it is given one, (B, Q) bool."""
+    probability, labels = found.class_probability, truth.label.clamp(min=0)
+    wanted = labels[:, None].expand(-1, probability.shape[1], -1)
+    cost = (
+        -config.cost_class * probability.gather(2, wanted)
+        - config.cost_objectness * found.objectness[..., None]
+        + config.cost_center * torch.cdist(found.center, truth.center, p=1)
+        - config.cost_giou * pairwise_giou(found.boxes, truth.boxes)
+    )
+    index = torch.zeros(cost.shape[:2], dtype=torch.long)
+    matched = torch.zeros(cost.shape[:2], dtype=torch.bool)
+    for scene, count in enumerate(truth.present.sum(dim=1).tolist()):
+        rows, columns = linear_sum_assignment(cost[scene, :, :count].cpu().numpy())
+        index[scene, rows] = torch.from_numpy(columns)
+        matched[scene, rows] = True
+    return index.to(cost.device), matched.to(cost.device)
+
+
+def losses(
+    found: Prediction, truth: Truth, config: CriterionConfig, num_boxes: Tensor
+) -> dict[str, Tensor]:
+    """The weighted losses of one layer, in float32; box terms are sums over pairs / `num_boxes`."""
+    index, matched = match(found, truth, config)
+    count = found.logits.shape[-1]
+    label = torch.where(matched, truth.label.gather(1, index), count - 1)
+    weight = torch.ones(count, device=label.device)
+    weight[-1] = config.no_object
+    kind = F.cross_entropy(found.logits.float().flatten(0, 1), label.flatten(), weight=weight)
+
+    def taken(values: Tensor) -> Tensor:
+        return values.gather(1, index[..., None].expand(-1, -1, values.shape[-1]))
+
+    def over_pairs(values: Tensor) -> Tensor:
+        return (values * matched).sum() / num_boxes
+
+    center = (found.center - taken(truth.center)).abs().sum(dim=-1)
+    size = (found.size - taken(truth.size)).abs().sum(dim=-1)
+    angle = F.huber_loss(found.angle, torch.zeros_like(found.angle), reduction="none").sum(dim=-1)
+    giou = pairwise_giou(found.boxes, truth.boxes).gather(2, index[..., None])[..., 0]
+    return {
+        "class": config.weight_class * kind,
+        "center": config.weight_center * over_pairs(center),
+        "size": config.weight_size * over_pairs(size),
+        "angle": config.weight_angle * over_pairs(angle),
+        "giou": config.weight_giou * over_pairs(1 - giou),
+    }
+
+
+def total_loss(
+    raw: Raw, truth: Truth, config: CriterionConfig, num_boxes: Tensor | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The sum over all layers, and the last layer's losses by name.
+
+    `num_boxes` is the number of true boxes by which box terms are divided; the batch's own by default.
+    """
+    if num_boxes is None:
+        num_boxes = truth.present.sum().float()
+    per_layer = [losses(p, truth, config, num_boxes.clamp(min=1)) for p in raw.layers()]
+    total = torch.stack([value for terms in per_layer for value in terms.values()]).sum()
+    return total, per_layer[-1]
