@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.pointops import gather_points
-from stages.training.networks.rivals.layers import NormedLinear, stack
+from stages.training.networks.normed_linear import NormedLinear, stack
 
 SLOPE = 0.2
 

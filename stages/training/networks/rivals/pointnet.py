@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.training.networks.rivals.layers import stack
+from stages.training.networks.normed_linear import stack
 
 
 class Transform(nn.Module):

@@ -4,52 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.pointops import farthest_point_sample, gather_points
-from stages.training.networks.rivals.layers import stack
+from stages.training.networks.normed_linear import stack
+from stages.training.networks.set_abstraction import SetAbstraction
 from stages.training.networks.upsample import FeaturePropagation
 
 # (centres, radius, points of a ball, widths) of the two levels, for points in the unit sphere.
 LEVELS = ((512, 0.2, 32, (64, 64, 128)), (128, 0.4, 64, (128, 128, 256)))
-
-
-@torch.no_grad()
-def ball_query(centers: Tensor, points: Tensor, radius: float, count: int) -> Tensor:
-    """Indices (B, M, count) of the first points (B, N, 3) within a radius of centres (B, M, 3).
-
-    Where there are fewer, the first one is repeated, as in the reference.
-    """
-    num_points = points.shape[1]
-    distance = torch.cdist(
-        centers.float(), points.float(), compute_mode="donot_use_mm_for_euclid_dist"
-    )
-    order = torch.arange(num_points, device=points.device).expand_as(distance)
-    order = torch.where(distance < radius, order, num_points)
-    found = order.topk(min(count, num_points), dim=-1, largest=False, sorted=True).values
-    first = found[..., :1].clamp(max=num_points - 1)
-    return torch.where(found == num_points, first, found)
-
-
-class SetAbstraction(nn.Module):
-    """Centres by farthest point sampling, and a small PointNet over the ball around each."""
-
-    def __init__(
-        self, num_centers: int, radius: float, count: int, width: int, widths: tuple[int, ...]
-    ) -> None:
-        super().__init__()
-        self.num_centers, self.radius, self.count = num_centers, radius, count
-        self.layers = stack((3 + width, *widths))
-
-    def forward(self, points: Tensor, features: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return centres (B, M, 3) and their features (B, M, C)."""
-        chosen = farthest_point_sample(points, min(self.num_centers, points.shape[1]))
-        centers = gather_points(points, chosen)
-        indices = ball_query(centers, points, self.radius, self.count)
-        grouped = gather_points(points, indices) - centers[:, :, None]
-        if features is not None:
-            grouped = torch.cat(
-                [grouped.to(features.dtype), gather_points(features, indices)], dim=-1
-            )
-        return centers, self.layers(grouped).max(dim=2).values
 
 
 class _Levels(nn.Module):

@@ -13,9 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from stages.settings import Settings
+from stages.training.networks.detections import Prediction, Raw
 from stages.training.tasks.detection.boxes import pairwise_giou
-
-MIN_RANGE_M = 0.1  # of a scene's extent, where sizes are brought to metres
 
 
 class CriterionConfig(Settings):
@@ -34,51 +33,6 @@ class CriterionConfig(Settings):
 
 
 @dataclass(frozen=True)
-class Raw:
-    """What the heads say, of L layers: (L, B, Q, ...); query (B, Q, 3) and ranges (B, 3) in metres.
-
-    `offset` from the query in metres, `size` as a share of the scene's range, `logits` over classes and
-    "no object" as the last, `angle` the residual of the one angle that ScanNet has, normalised.
-    """
-
-    query: Tensor
-    offset: Tensor
-    size: Tensor
-    logits: Tensor
-    angle: Tensor
-    low: Tensor
-    high: Tensor
-
-    def layers(self) -> list["Prediction"]:
-        """The predictions of each layer."""
-        return [
-            predict(self.query, self.low, self.high, *parts)
-            for parts in zip(self.offset, self.size, self.logits, self.angle, strict=True)
-        ]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Of one layer: boxes (B, Q, 6) in metres, centre and size as shares of the range, class scores."""
-
-    boxes: Tensor
-    center: Tensor
-    size: Tensor
-    logits: Tensor
-    angle: Tensor
-
-    @property
-    def class_probability(self) -> Tensor:
-        """Of each class but "no object", (B, Q, C); they do not sum to 1."""
-        return self.logits.softmax(dim=-1)[..., :-1]
-
-    @property
-    def objectness(self) -> Tensor:
-        """1 less the probability of "no object", (B, Q)."""
-        return 1 - self.logits.softmax(dim=-1)[..., -1]
-
-
-@dataclass(frozen=True)
 class Truth:
     """True boxes of a batch, padded to T: boxes (B, T, 6) metres, label (B, T), present (B, T) bool.
 
@@ -90,22 +44,6 @@ class Truth:
     size: Tensor
     label: Tensor
     present: Tensor
-
-
-def predict(
-    query: Tensor,
-    low: Tensor,
-    high: Tensor,
-    offset: Tensor,
-    size: Tensor,
-    logits: Tensor,
-    angle: Tensor,
-) -> Prediction:
-    """Bring one layer's heads to boxes."""
-    extent = (high - low)[:, None]
-    center = query + offset
-    boxes = torch.cat([center, size * extent.clamp(min=MIN_RANGE_M)], dim=-1)
-    return Prediction(boxes, (center - low[:, None]) / extent, size, logits, angle)
 
 
 @torch.no_grad()

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from stages.training.networks.detections import Raw, predict
 from stages.training.tasks.detection.criterion import (
     CriterionConfig,
-    Raw,
     Truth,
     match,
-    predict,
     total_loss,
 )
 from tests.conftest import golden_files
