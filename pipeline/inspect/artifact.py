@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cache.captions import captions_card, read_captions
 from cache.checkpoint import has_checkpoint
+from pipeline.inspect.downstream import inspect_objects, inspect_scans
 from pipeline.inspect.extracted import inspect_extracted, inspect_scenes
 from pipeline.inspect.lines import line, made_with, verdict
 from pipeline.inspect.recording import inspect_sens
@@ -37,6 +38,10 @@ def inspect_path(path: Path, *, verify: bool, sens: Path | None) -> bool:
         return inspect_run(path, verify=verify)
     if has_checkpoint(path):
         return inspect_checkpoint(path, verify=verify)
+    if path.suffix == ".zarr" and path.parent.name == "objects":
+        return inspect_objects(path, verify=verify)
+    if path.name == "scans.zarr":
+        return inspect_scans(path, verify=verify)
     if path.name == "points.zarr":
         return inspect_extracted(Workspace(path.parent), verify=verify)
     if (path / "recordings").is_dir() and (path / "scans").is_dir():
@@ -76,9 +81,16 @@ def _inspect_workspace(paths: Workspace, verify: bool) -> bool:
             found.append(inspect_store(folder, verify=verify))
         else:
             found.append(inspect_trained(folder))
-    for folder in [*paths.root.glob("pretrain/[!.]*"), *paths.root.glob("finetune/*/[!.]*")]:
+    for store in sorted(paths.root.glob("objects/*.zarr")):
         line("", "")
-        found.append(inspect_run(folder, verify=verify))
+        found.append(inspect_objects(store, verify=verify))
+    if paths.scans.is_dir():
+        line("", "")
+        found.append(inspect_scans(paths.scans, verify=verify))
+    for pattern in ("pretrain/*", "finetune/*/*/seed*"):
+        for folder in sorted(filter(is_run, paths.root.glob(pattern))):
+            line("", "")
+            found.append(inspect_run(folder, verify=verify))
     if not found:
         raise _unknown(paths.root)
     return all(found)
@@ -113,6 +125,6 @@ def _inspect_sample(path: Path) -> bool:
 def _unknown(path: Path) -> ValueError:
     return ValueError(
         f"{path}: expected a .sens, a workspace, its points.zarr, sample/ or captions.parquet, or "
-        "one scene: points.zarr/<scene> or frames/<scene>.parquet, something in teacher/, a run in "
-        "pretrain/ or finetune/, or one of its checkpoints"
+        "one scene: points.zarr/<scene> or frames/<scene>.parquet, something in teacher/ or objects/, "
+        "scans.zarr, a run in pretrain/ or finetune/, or one of its checkpoints"
     )

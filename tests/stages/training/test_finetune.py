@@ -110,6 +110,24 @@ def test_classification_from_scratch(world: Path) -> None:
     )
 
 
+def test_inspect_knows_all_of_a_workspace(world: Path) -> None:
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+           "--set", "classification.name=seen", "--set", "classification.training.epochs=1")  # fmt: skip
+    said = CliRunner().invoke(app, ["inspect", str(world), "--verify"])
+    assert said.exit_code == 0, said.output
+    assert "train              36 shapes" in said.output
+    assert "fine-tuning: classification" in said.output
+    part = world / "objects" / "modelnet40.zarr" / "test" / "start" / "c" / "0"
+    saved = part.read_bytes()
+    part.write_bytes(saved[:-2] + bytes(2))
+    said = CliRunner().invoke(
+        app, ["inspect", str(world / "objects" / "modelnet40.zarr"), "--verify"]
+    )
+    part.write_bytes(saved)
+    assert said.exit_code == 1
+    assert "damaged" in said.output
+
+
 def test_seeds_are_summed_up(world: Path) -> None:
     arguments = ["finetune", "classification", "--init", "scratch", "--device", "cpu",
                  "--set", "classification.name=three", "--set", "classification.training.epochs=2"]  # fmt: skip
