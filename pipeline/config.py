@@ -25,6 +25,7 @@ SECTIONS = (
     "prepare",
     "classification",
     "parts",
+    "detection",
 )
 
 

@@ -111,6 +111,7 @@ class Task(StrEnum):
 
     CLASSIFICATION = "classification"
     PARTS = "parts"
+    DETECTION = "detection"
 
 
 def finetune(
@@ -139,15 +140,21 @@ def finetune(
     from stages.training import finetune as stage
     from stages.training.pretrain import PretrainConfig
     from stages.training.tasks.classification import ClassificationConfig
+    from stages.training.tasks.detection.task import DetectionConfig
     from stages.training.tasks.parts import PartsConfig
 
-    settings: ClassificationConfig | PartsConfig
+    settings: ClassificationConfig | PartsConfig | DetectionConfig
+    paths = open_workspace(workspace)
     match task:
         case Task.CLASSIFICATION:
             settings = load_section(config, "classification", ClassificationConfig, overrides)
+            store = paths.objects(settings.data)
         case Task.PARTS:
             settings = load_section(config, "parts", PartsConfig, overrides)
-    paths = open_workspace(workspace)
+            store = paths.objects(settings.data)
+        case Task.DETECTION:
+            settings = load_section(config, "detection", DetectionConfig, overrides)
+            store = paths.scans
     if init is None:
         pretraining = load_section(config, "pretrain", PretrainConfig, overrides)
         init = str(paths.pretrained(pretraining.name))
@@ -155,7 +162,7 @@ def finetune(
             raise ConfigError(f"{init}: no such pre-training; run pretrain first, or give --init")
     out = paths.finetuned(task.value, settings.name)
     finished = stage.run(
-        task.value, settings, store=paths.objects(settings.data), init=init, out=out,
+        task.value, settings, store=store, init=init, out=out,
         device=choose_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
     )  # fmt: skip
     if int(os.environ.get("RANK", 0)) == 0:

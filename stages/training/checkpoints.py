@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cache.card import CardError
 from cache.checkpoint import WEIGHTS, Arrays, read_arrays, read_meta
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.detector import Detector, DetectorShape
 from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
 from stages.training.networks.rivals import RivalShape, build_rival
 from stages.training.networks.student import Student, StudentShape
@@ -30,6 +31,8 @@ def build_model(about: Mapping[str, Any], *, where: str) -> nn.Module:
                 return PointClassifier(ClassifierShape.model_validate(about["shape"]))
             case "part segmenter":
                 return PartSegmenter(PartSegmenterShape.model_validate(about["shape"]))
+            case "detector":
+                return Detector(DetectorShape.model_validate(about["shape"]))
             case "rival":
                 return build_rival(RivalShape.model_validate(about["shape"]))
             case other:

@@ -16,10 +16,11 @@ from stages.training.processes import Processes, joined
 from stages.training.run_folder import RunFolder, read_result, write_json
 from stages.training.speed import ask_for_patience
 from stages.training.tasks import classification, parts
+from stages.training.tasks.detection import task as detection
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
 KIND, SCHEMA_VERSION = "fine-tuning", 1
-TaskName = Literal["classification", "parts"]
+TaskName = Literal["classification", "parts", "detection"]
 SUMMARY = "result.json"
 
 
@@ -135,6 +136,8 @@ def _build(
             return classification.build(config, store, initial, device)
         case parts.PartsConfig():
             return parts.build(config, store, initial, device)
+        case detection.DetectionConfig():
+            return detection.build(config, store, initial, device)
         case _:
             raise AssertionError(task)
 

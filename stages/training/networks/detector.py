@@ -35,6 +35,7 @@ class DetectorShape(Settings):
     kind: Literal["student", "3detr"] = "student"
     encoder: EncoderShape = EncoderShape(num_patches=2048)
     own: DetrEncoderShape = DetrEncoderShape()
+    norm_input: Literal["unit_sphere", "metric"] = "unit_sphere"  # of ours; boxes stay in metres
     num_classes: int = Field(18, ge=1)
     width: int = Field(256, ge=2, multiple_of=2)
     layers: int = Field(8, ge=1)
@@ -155,11 +156,15 @@ class Detector(nn.Module):
 
     def forward(self, points: Tensor, low: Tensor, high: Tensor) -> Raw:
         """Return what the heads say of each layer; `low` and `high` (B, 3) are the points' range."""
-        if isinstance(self.encoder, PointEncoder):
-            outputs, patches = self.encoder(points)
-            return self.decode(patches.centers, outputs[-1], low, high)
-        places, features = self.encoder(points)
-        return self.decode(places, features, low, high)
+        if not isinstance(self.encoder, PointEncoder):
+            places, features = self.encoder(points)
+            return self.decode(places, features, low, high)
+        middle, radius = points.new_zeros(len(points), 1, 3), points.new_ones(len(points), 1, 1)
+        if self.shape.norm_input == "unit_sphere":
+            middle = points.mean(dim=1, keepdim=True)
+            radius = (points - middle).norm(dim=-1).amax(dim=1).clamp(min=1e-9)[:, None, None]
+        outputs, patches = self.encoder((points - middle) / radius)
+        return self.decode(patches.centers * radius + middle, outputs[-1], low, high)
 
     def decode(self, places: Tensor, features: Tensor, low: Tensor, high: Tensor) -> Raw:
         """From tokens (B, P, C) at places (B, P, 3)."""
