@@ -62,6 +62,7 @@ demo: install ## The whole pipeline on the built-in sample world, offline, on a 
 	$(DISTILL3D) finetune classification --init scratch --set classification.name=scratch --config demo --workspace $(DEMO)
 	$(DISTILL3D) finetune parts --config demo --workspace $(DEMO)
 	$(DISTILL3D) finetune parts --init scratch --set parts.name=scratch --config demo --workspace $(DEMO)
+	$(DISTILL3D) finetune detection --config demo --workspace $(DEMO)
 	$(DISTILL3D) inspect $(DEMO) --verify
 	$(DISTILL3D) contact-sheet --workspace $(DEMO)
 	@echo "demo: done; pictures are in $(DEMO)/report/figures and in the folders of the runs"

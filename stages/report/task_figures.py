@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cache.commit import commit, partial_path
+from stages.report.box_figure import draw_boxes
 
 MAX_SHAPES = 6
 COLUMNS = ("true", "predicted", "wrong")
@@ -23,6 +24,8 @@ def draw_task_figures(run: Path) -> list[Path]:
     drawn = []
     if "confusion" in final:
         drawn.append(_save(_confusion(final), run / "confusion.png"))
+    if final.get("boxes"):
+        drawn.append(draw_boxes(final["boxes"], run / "boxes.png"))
     if "shown" in final:
         drawn.append(_save(_parts(final["shown"]), run / "parts.png"))
     return drawn

@@ -97,3 +97,28 @@ def test_a_bad_override_is_one_clear_error(change: str, message: str) -> None:
 def test_an_unknown_configuration_lists_those_there() -> None:
     with pytest.raises(ConfigError, match=r"nowhere: no such configuration.*demo, paper"):
         load_section("nowhere", "extract", ExtractConfig)
+
+
+def test_every_shipped_configuration_is_valid() -> None:
+    """Each section of each file, the variants too, against its schema."""
+    from pydantic import BaseModel
+
+    from pipeline.config import shipped_configs
+    from stages.precompute.caption_trainer import TeacherTrainConfig
+    from stages.precompute.extract_scene import ExtractConfig
+    from stages.precompute.prepare_objects import ObjectsConfig
+    from stages.precompute.teachers import TeacherConfig
+    from stages.training.pretrain import PretrainConfig
+    from stages.training.tasks.classification import ClassificationConfig
+    from stages.training.tasks.detection.task import DetectionConfig
+    from stages.training.tasks.parts import PartsConfig
+
+    schemas: dict[str, type[BaseModel]] = {
+        "extract": ExtractConfig, "teacher": TeacherConfig, "teacher_train": TeacherTrainConfig,
+        "pretrain": PretrainConfig, "prepare": ObjectsConfig, "classification": ClassificationConfig,
+        "parts": PartsConfig, "detection": DetectionConfig,
+    }  # fmt: skip
+    for name in shipped_configs():
+        for section, schema in schemas.items():
+            load_section(name, section, schema)
+    assert load_section("variants/detection_3detr", "detection", DetectionConfig).kind == "3detr"

@@ -1,0 +1,49 @@
+"""Boxes over a scene's points, true beside predicted (the paper's Figure 3)."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cache.commit import commit, partial_path
+
+EDGES = (
+    (0, 1), (1, 3), (3, 2), (2, 0), (4, 5), (5, 7), (7, 6), (6, 4), (0, 4), (1, 5), (2, 6), (3, 7),
+)  # fmt: skip
+
+
+def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
+    """Draw some scenes from above at a slant, a row each: true boxes left, predicted right."""
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+
+    colors = colormaps["tab20"].colors  # type: ignore[attr-defined]
+    figure = Figure(figsize=(11, 4.6 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), 2, squeeze=False, subplot_kw={"projection": "3d"})
+    for row, scene in zip(axes, shown, strict=True):
+        points = np.array(scene["points"]) / 100
+        # What is under the ceiling, which would hide the rest.
+        low, high = np.percentile(points[:, 2], (1, 99))
+        points = points[points[:, 2] < low + 0.75 * (high - low)]
+        extent = np.maximum(np.ptp(points, axis=0), 0.1)
+        for axis, kind in zip(row, ("true", "predicted"), strict=True):
+            axis.set_axis_off()
+            axis.set_box_aspect(extent, zoom=1.1)
+            axis.view_init(elev=50, azim=-60)
+            axis.scatter(*points.T, s=2.5, c="#8d929b", linewidths=0)
+            boxes = scene[kind]
+            for box, label in zip(boxes, scene[f"{kind}_class"], strict=True):
+                _draw_box(axis, np.array(box) / 100, colors[label % len(colors)])
+            axis.set_title(f"{scene['scene']}: {len(boxes)} {kind}", fontsize=10)
+    with partial_path(file) as partial:
+        figure.savefig(partial, dpi=100, format="png")
+        commit(partial, file)
+    return file
+
+
+def _draw_box(axis: Any, box: Any, color: Any) -> None:
+    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / 2
+    corners = box[:3] + signs * box[3:]
+    for first, second in EDGES:
+        axis.plot(*np.stack([corners[first], corners[second]]).T, color=color, linewidth=1.2)
