@@ -7,6 +7,7 @@ for bit on a CPU.
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,7 +103,7 @@ class Loop:
         total_rows = self.schedule.total_steps * self.config.batch
         with (
             listening() as stop,
-            Progress(self.folder.path.name, total_rows, "samples") as progress,
+            Progress(self.folder.label, total_rows, "samples") as progress,
         ):
             progress.update(self.position.step * self.config.batch)
             self._note_start(progress, log)
@@ -151,7 +152,7 @@ class Loop:
         self.position.measured, self.position.sums = line, {}
         if log:
             log.epoch(line)
-            progress.note(_summary(self.folder.path.name, self.config.epochs, line))
+            progress.note(_summary(self.folder.label, self.config.epochs, line))
         return self.procs.any(stop.asked is not None)
 
     def _train_step(self, rows: Tensor, stop: Stop, log: MetricsLog | None) -> bool:
@@ -269,7 +270,7 @@ class Loop:
             return
         kind = str(self.dtype or torch.float32).removeprefix("torch.")
         progress.note(
-            f"{self.folder.path.name}: {self.config.epochs} epochs of {self.steps_per_epoch} steps of "
+            f"{self.folder.label}: {self.config.epochs} epochs of {self.steps_per_epoch} steps of "
             f"{self.config.batch}, {kind} on {self.device}"
             + (f", {self.procs.count} processes" if self.procs.count > 1 else "")
             + (f"; goes on after step {self.position.step}" if self.position.step else "")
@@ -323,8 +324,9 @@ def train(
 ) -> Outcome:
     """Train a task in a run's folder, going on from where it stands there.
 
-    Raises NonFiniteError; CardError if the folder's checkpoint does not fit; ValueError if the
-    batch cannot be split or is larger than the data.
+    Raises NonFiniteError; CardError if the folder's checkpoint does not fit; LockedError if another
+    process trains there; ValueError if the batch cannot be split or is larger than the data.
     """
-    loop = Loop(task, config, folder, device, processes)
-    return loop.run(stop_after_epoch=stop_after_epoch)
+    with folder.held() if processes.is_first else nullcontext():
+        loop = Loop(task, config, folder, device, processes)
+        return loop.run(stop_after_epoch=stop_after_epoch)

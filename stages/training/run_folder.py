@@ -3,11 +3,12 @@
 import json
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from cache.card import Card, JsonDict, OtherConfigurationError, differences
-from cache.commit import commit, partial_path, remove
+from cache.commit import commit, lock, partial_path, remove
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
 LAST, BEST = "last", "best"
@@ -41,6 +42,15 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / CARD).exists():
             write_json(self.path / CARD, self.card.to_dict())
+
+    @property
+    def label(self) -> str:
+        """What progress calls it: the last two parts of its path."""
+        return "/".join(self.path.parts[-2:])
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other processes off it, until the context ends. Raises LockedError if one is at it."""
+        return lock(self.path.parent / ".locks" / self.path.name, wait=False)
 
     @property
     def last(self) -> Path:

@@ -12,13 +12,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cache.card import CardError, OtherConfigurationError
+from cache.card import Card, CardError, OtherConfigurationError
 from cache.checkpoint import STATE, WEIGHTS, read_arrays, read_meta
+from cache.commit import LockedError
 from stages.training.draws import Draws
 from stages.training.learner import LoopConfig
 from stages.training.loop import NonFiniteError
 from stages.training.processes import Processes
-from stages.training.run_folder import METRICS
+from stages.training.run_folder import METRICS, RunFolder
 from stages.training.task import Task, Terms
 from tests.training_toys import CONFIG, ROWS, run_toy, toy
 
@@ -164,6 +165,15 @@ def test_other_runs_are_refused(tmp_path: Path) -> None:
         run_toy(tmp_path, CONFIG.model_copy(update={"lr": 0.1}))
     with pytest.raises(CardError, match=r"weights.safetensors: does not fit its model"):
         run_toy(tmp_path, task=replace(toy(), model=nn.Linear(3, 1)))
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    run_toy(tmp_path / "a", stop_after_epoch=1)
+    with (
+        RunFolder(tmp_path / "a", Card("toy", 1, {}, {})).held(),
+        pytest.raises(LockedError, match="another process holds this lock"),
+    ):
+        run_toy(tmp_path / "a")
 
 
 def test_batches_that_cannot_be(tmp_path: Path) -> None:
