@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec
 
+from cache.arrays import read_whole, write_array
 from cache.card import Card, CardError
-from cache.scene_group import CARD_KEY, list_scenes, missing_chunks, scene_card
+from cache.scene_group import CARD_KEY, list_scenes, scene_card
 
 SCHEMA_VERSION = 1
 KIND = "objects"
@@ -58,19 +58,7 @@ def write_objects(path: Path, arrays: Mapping[str, NDArray[Any]], card: Card) ->
     """Write one split's arrays, and its card last."""
     group = zarr.create_group(path)
     for name, values in arrays.items():
-        stored = values.astype(_TYPES[name])
-        array = group.create_array(
-            name,
-            shape=stored.shape,
-            chunks=(min(ROWS_PER_CHUNK, max(1, len(stored))), *stored.shape[1:]),
-            dtype=stored.dtype,
-            compressors=[
-                BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=stored.itemsize),
-                Crc32cCodec(),
-            ],
-            config={"write_empty_chunks": True},  # a file that is not there is damage, not zeros
-        )
-        array[:] = stored
+        write_array(group, name, values.astype(_TYPES[name]), rows_per_chunk=ROWS_PER_CHUNK)
     group.update_attributes({CARD_KEY: card.to_dict()})
 
 
@@ -81,7 +69,8 @@ def read_objects(store: Path, split: str) -> Objects:
     if card is None:
         there = ", ".join(list_scenes(store)) or "nothing"
         raise CardError(f"{store}: has no split {split!r}, only {there}; run prepare")
-    found = {name: _read(path / name) for name in _TYPES if (path / name).is_dir()}
+    remedy = f"; delete {path} and run prepare again"
+    found = {name: read_whole(path / name, remedy) for name in _TYPES if (path / name).is_dir()}
     details = card.details
     objects = Objects(
         points=found["points"],
@@ -103,13 +92,3 @@ def read_objects(store: Path, split: str) -> Objects:
 def part_bounds(parts: Sequence[range]) -> list[tuple[int, int]]:
     """Write ranges as a card has them."""
     return [(item.start, item.stop) for item in parts]
-
-
-def _read(path: Path) -> Any:
-    remedy = f"; delete {path.parent} and run prepare again"
-    if missing := missing_chunks(path):
-        raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
-    try:
-        return np.asarray(zarr.open_array(path, mode="r")[:])
-    except (ValueError, RuntimeError) as error:
-        raise CardError(f"{path}: damaged: {error}{remedy}") from None

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec
 
+from cache.arrays import read_whole, write_array
 from cache.card import Card, CardError
 from cache.scene_group import CARD_KEY, group_attributes, missing_chunks, scene_card
 
@@ -54,18 +54,7 @@ def write_scene(
                 "teacher's precision too low?"
             )
         stored = values if name == VALID else values.astype(np.float16)
-        array = group.create_array(
-            name,
-            shape=stored.shape,
-            chunks=(FRAMES_PER_CHUNK, *stored.shape[1:]),
-            dtype=stored.dtype,
-            compressors=[
-                BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=stored.itemsize),
-                Crc32cCodec(),
-            ],
-            config={"write_empty_chunks": True},  # a file that is not there is damage, not zeros
-        )
-        array[:] = stored
+        write_array(group, name, stored, rows_per_chunk=FRAMES_PER_CHUNK)
     group.update_attributes({CARD_KEY: card.to_dict()})
 
 
@@ -78,12 +67,7 @@ def read_array(store: Path, scene_id: str, name: str) -> NDArray[Any]:
     if not path.is_dir():
         there = sorted(child.name for child in path.parent.iterdir() if child.is_dir())
         raise CardError(f"{store}: has no array {name!r}, only {', '.join(there)}")
-    if missing := missing_chunks(path):
-        raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
-    try:
-        return np.asarray(zarr.open_array(path, mode="r")[:])
-    except (ValueError, RuntimeError) as error:
-        raise CardError(f"{path}: damaged: {error}{remedy}") from None
+    return read_whole(path, remedy)
 
 
 def is_whole(store: Path, scene_id: str) -> bool:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, Crc32cCodec
 
+from cache.arrays import read_whole, write_array
 from cache.card import Card, CardError
-from cache.scene_group import CARD_KEY, missing_chunks, scene_card
+from cache.scene_group import CARD_KEY, scene_card
 
 SCHEMA_VERSION = 1
 KIND = "annotated scan"
@@ -46,19 +46,7 @@ def write_scan(path: Path, arrays: Mapping[str, NDArray[Any]], card: Card) -> No
     """Write one scene's arrays, and its card last."""
     group = zarr.create_group(path)
     for name, values in arrays.items():
-        stored = values.astype(_TYPES[name])
-        array = group.create_array(
-            name,
-            shape=stored.shape,
-            chunks=(max(1, len(stored)), *stored.shape[1:]),
-            dtype=stored.dtype,
-            compressors=[
-                BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", typesize=stored.itemsize),
-                Crc32cCodec(),
-            ],
-            config={"write_empty_chunks": True},  # a file that is not there is damage, not zeros
-        )
-        array[:] = stored
+        write_array(group, name, values.astype(_TYPES[name]), rows_per_chunk=max(1, len(values)))
     group.update_attributes({CARD_KEY: card.to_dict()})
 
 
@@ -68,7 +56,8 @@ def read_scan(store: Path, scene_id: str) -> Scan:
     card = scene_card(store, scene_id)
     if card is None:
         raise CardError(f"{path} is missing or incomplete; run prepare scannet again")
-    found = {name: _read(path / name) for name in _TYPES if (path / name).is_dir()}
+    remedy = f"; delete {path} and run prepare scannet again"
+    found = {name: read_whole(path / name, remedy) for name in _TYPES if (path / name).is_dir()}
     return Scan(
         vertices=found["vertices"],
         colors=found["colors"],
@@ -79,13 +68,3 @@ def read_scan(store: Path, scene_id: str) -> Scan:
         alignment=np.array(card.details["alignment"], np.float64).reshape(4, 4),
         fingerprint=card.fingerprint,
     )
-
-
-def _read(path: Path) -> Any:
-    remedy = f"; delete {path.parent} and run prepare scannet again"
-    if missing := missing_chunks(path):
-        raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
-    try:
-        return np.asarray(zarr.open_array(path, mode="r")[:])
-    except (ValueError, RuntimeError) as error:
-        raise CardError(f"{path}: damaged: {error}{remedy}") from None
