@@ -73,6 +73,19 @@ def joined(device: torch.device) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
+def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
+    """The mean of a count over all processes, by which a loss's sum is divided.
+
+    Gradients are averaged over processes, so a sum over rows divided by the mean count is the mean
+    over all rows of the batch, however unevenly they lie.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
 _GROUPS: list[dist.ProcessGroup] = []
 
 

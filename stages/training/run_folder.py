@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from cache.card import Card, JsonDict, OtherConfigurationError, differences
-from cache.commit import commit, lock, partial_path, remove
+from cache.commit import LockedError, commit, lock, partial_path, remove
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
 LAST, BEST = "last", "best"
@@ -23,8 +23,13 @@ class RunFolder:
     def prepare(self, *, overwrite: bool) -> None:
         """Make it, or see that what is there is of the same run.
 
-        Raises OtherConfigurationError, naming what differs, unless it may be overwritten.
+        Raises OtherConfigurationError, naming what differs, unless it may be overwritten, and
+        LockedError if another process trains in it.
         """
+        with self.held():
+            self._prepare(overwrite)
+
+    def _prepare(self, overwrite: bool) -> None:
         found = read_card(self.path)
         if found is not None and found.fingerprint != self.card.fingerprint:
             if not overwrite:
@@ -48,9 +53,18 @@ class RunFolder:
         """What progress calls it: the last two parts of its path."""
         return "/".join(self.path.parts[-2:])
 
-    def held(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """Keep other processes off it, until the context ends. Raises LockedError if one is at it."""
-        return lock(self.path.parent / ".locks" / self.path.name, wait=False)
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lock(self.path.parent / ".locks" / self.path.name, wait=False))
+            except LockedError:
+                raise LockedError(
+                    f"{self.path}: another process trains in it now; wait for it, or give this run "
+                    "another name"
+                ) from None
+            yield
 
     @property
     def last(self) -> Path:

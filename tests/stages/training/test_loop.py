@@ -171,7 +171,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     run_toy(tmp_path / "a", stop_after_epoch=1)
     with (
         RunFolder(tmp_path / "a", Card("toy", 1, {}, {})).held(),
-        pytest.raises(LockedError, match="another process holds this lock"),
+        pytest.raises(LockedError, match="another process trains in it now"),
     ):
         run_toy(tmp_path / "a")
 

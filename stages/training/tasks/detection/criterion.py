@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from stages.settings import Settings
 from stages.training.networks.detections import Prediction, Raw
+from stages.training.processes import mean_over_processes
 from stages.training.tasks.detection.boxes import pairwise_giou
 
 
@@ -75,7 +76,9 @@ def losses(
     label = torch.where(matched, truth.label.gather(1, index), count - 1)
     weight = torch.ones(count, device=label.device)
     weight[-1] = config.no_object
-    kind = F.cross_entropy(found.logits.float().flatten(0, 1), label.flatten(), weight=weight)
+    logits, flat = found.logits.float().flatten(0, 1), label.flatten()
+    kind = F.cross_entropy(logits, flat, weight=weight, reduction="sum")
+    kind = kind / mean_over_processes(weight[flat].sum())
 
     def taken(values: Tensor) -> Tensor:
         return values.gather(1, index[..., None].expand(-1, -1, values.shape[-1]))
@@ -96,15 +99,12 @@ def losses(
     }
 
 
-def total_loss(
-    raw: Raw, truth: Truth, config: CriterionConfig, num_boxes: Tensor | None = None
-) -> tuple[Tensor, dict[str, Tensor]]:
+def total_loss(raw: Raw, truth: Truth, config: CriterionConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """The sum over all layers, and the last layer's losses by name.
 
-    `num_boxes` is the number of true boxes by which box terms are divided; the batch's own by default.
+    Under several processes the means are over the whole batch's boxes.
     """
-    if num_boxes is None:
-        num_boxes = truth.present.sum().float()
+    num_boxes = mean_over_processes(truth.present.sum().float())
     per_layer = [losses(p, truth, config, num_boxes.clamp(min=1)) for p in raw.layers()]
     total = torch.stack([value for terms in per_layer for value in terms.values()]).sum()
     return total, per_layer[-1]
