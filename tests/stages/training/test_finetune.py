@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -139,6 +140,28 @@ def test_seeds_are_summed_up(world: Path) -> None:
     assert len(runs) == 3
     assert summary["measures"]["val_accuracy"]["mean"] == pytest.approx(np.mean(runs))
     assert summary["measures"]["val_accuracy"]["std"] == pytest.approx(np.std(runs))
+
+
+def test_scanobjectnn_through_the_same_task(world: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split in ("training", "test"):
+        path = world / "h5_files" / "main_split_nobg" / f"{split}_objectdataset.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path, "w") as file:
+            file["data"] = generator.normal(size=(12, 64, 3)).astype(np.float32)
+            file["label"] = np.arange(12) % 15
+    invoke(world, "prepare", "scanobjectnn", str(world), "--workers", "1",
+           "--set", "prepare.scanobjectnn_variant=obj_only")  # fmt: skip
+    said = invoke(
+        world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+        "--set", "classification.data=scanobjectnn", "--set", "classification.name=scans",
+        "--set", "classification.training.epochs=1",
+    )  # fmt: skip
+    assert "val_accuracy" in said
+    final = json.loads((world / "finetune/classification/scans/seed0/result.json").read_text())[
+        "final"
+    ]
+    assert len(final["classes"]) == 15
 
 
 def test_parts(world: Path) -> None:
