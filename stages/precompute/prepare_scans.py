@@ -11,7 +11,7 @@ import numpy as np
 
 from cache.card import Card, OtherConfigurationError, differences
 from cache.commit import commit, lock, partial_path, sweep
-from cache.scans import KIND, SCHEMA_VERSION, write_scan
+from cache.scans import DETECTION_IDS, KIND, SCHEMA_VERSION, write_scan
 from cache.scene_group import create_group, scene_card
 from stages.progress import Progress
 from stages.sources.scannet_layout import read_splits
@@ -26,8 +26,6 @@ from stages.sources.scannet_scans import (
 from stages.workers import run_all
 
 SPLITS = ("train", "val", "test")
-# nyu40 ids of the 18 classes that detection is judged on (VoteNet, 3DETR).
-DETECTION_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
 
 
 @dataclass

@@ -9,10 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from cache.card import CardError
-from cache.scans import read_scan
+from cache.scans import DETECTION_IDS, read_scan
 from pipeline.cli import app
 from stages.precompute import prepare_scans
-from stages.precompute.prepare_scans import DETECTION_IDS
 from stages.sources import scannet_scans
 from stages.sources.scannet_scans import read_alignment, read_label_table
 from tests.conftest import REPOSITORY, real_data

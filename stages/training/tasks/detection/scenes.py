@@ -12,13 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cache.scans import read_scan
+from cache.scans import DETECTION_IDS, read_scan
 from cache.scene_group import list_scenes, scene_card
 from stages.training.draws import Draws
 from stages.training.tasks.detection.criterion import Truth
 
-# nyu40 ids of the 18 classes in their order, and their names.
-CLASS_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
+# Of DETECTION_IDS, in their order.
 CLASSES = (
     "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
     "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub", "garbage bin",
@@ -73,10 +72,10 @@ def load_scenes(store: Path, split: str, device: torch.device) -> Scenes:
             continue
         scan = read_scan(store, scene_id)
         assert scan.boxes is not None
-        own = scan.boxes[np.isin(scan.boxes[:, 6], CLASS_IDS)][:MAX_BOXES]
+        own = scan.boxes[np.isin(scan.boxes[:, 6], DETECTION_IDS)][:MAX_BOXES]
         points.append(scan.vertices)
         boxes.append(own[:, :6])
-        labels.append([CLASS_IDS.index(int(number)) for number in own[:, 6]])
+        labels.append([DETECTION_IDS.index(int(number)) for number in own[:, 6]])
         names.append(scene_id)
         prints.append(scan.fingerprint)
     if not points:

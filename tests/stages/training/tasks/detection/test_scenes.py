@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from cache.scans import DETECTION_IDS
 from stages.training.networks.detections import Prediction
-from stages.training.tasks.detection.scenes import CLASS_IDS, collate, cut, turn
+from stages.training.tasks.detection.scenes import collate, cut, turn
 from stages.training.tasks.detection.selection import kept_queries
 from tests.conftest import SHARED
 
@@ -29,7 +30,7 @@ def read(full: Path, scan: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
     points = torch.from_numpy(np.load(folder / f"{scan}_vert.npy"))[:, :3].float()
     boxes = np.load(folder / f"{scan}_bbox.npy")
     labels = torch.tensor(
-        [CLASS_IDS.index(int(number)) for number in boxes[:, 6]], dtype=torch.long
+        [DETECTION_IDS.index(int(number)) for number in boxes[:, 6]], dtype=torch.long
     )
     return points, torch.from_numpy(boxes[:, :6]).float(), labels
 
