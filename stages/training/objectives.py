@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 Loss = Literal["mse", "cosine", "infonce"]
 TEMPERATURE = 0.07
+ROWS_AT_A_TIME = 2048  # of distances to all others, for memory's sake
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,15 @@ def retrieval(
 
     Rows of the same `group` (N,), a room's other frames, do not compete: they look alike.
     """
-    distance = torch.cdist(predicted.flatten(1).float(), target.flatten(1).float())
-    own = distance.diagonal().clone()
-    rivals = distance.masked_fill(group[:, None] == group[None], torch.inf)
-    nearer = (rivals < own[:, None]).sum(dim=1)
-    return {k: (nearer < k).float().mean().item() for k in ks}
+    predicted, target = predicted.flatten(1).float(), target.flatten(1).float()
+    nearer = []
+    for rows in torch.arange(len(target), device=target.device).split(ROWS_AT_A_TIME):
+        distance = torch.cdist(predicted[rows], target)
+        own = distance.gather(1, rows[:, None])
+        rivals = distance.masked_fill(group[rows, None] == group[None], torch.inf)
+        nearer.append((rivals < own).sum(dim=1))
+    rank = torch.cat(nearer)
+    return {k: (rank < k).float().mean().item() for k in ks}
 
 
 def chance(group: Tensor, k: int) -> float:
