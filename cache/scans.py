@@ -8,7 +8,7 @@
 The card's details have the alignment (16 numbers, row-major) from the mesh's own frame.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from cache.arrays import read_whole, write_array
 from cache.card import Card, CardError
-from cache.scene_group import CARD_KEY, scene_card
+from cache.scene_group import CARD_KEY, list_scenes, scene_card
 
 SCHEMA_VERSION = 1
 KIND = "annotated scan"
 # nyu40 ids of the 18 classes that detection is judged on (VoteNet, 3DETR).
 DETECTION_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
+# And of the 20 that semantic segmentation is judged on (ScanNet's benchmark): walls and floors too.
+SEGMENTATION_IDS = (1, 2, *DETECTION_IDS)
 _TYPES = {
     "vertices": "float32", "colors": "uint8", "semantic": "uint8", "instance": "uint16", "boxes": "float64",
 }  # fmt: skip
@@ -70,3 +72,13 @@ def read_scan(store: Path, scene_id: str) -> Scan:
         alignment=np.array(card.details["alignment"], np.float64).reshape(4, 4),
         fingerprint=card.fingerprint,
     )
+
+
+def scenes_of(store: Path, split: str, *, annotated: bool = True) -> Iterator[str]:
+    """Names of the scenes of a split, with annotations or also without, in order."""
+    for scene_id in list_scenes(store):
+        card = scene_card(store, scene_id)
+        if card is None or card.inputs["split"] != split:
+            continue
+        if card.details["annotated"] or not annotated:
+            yield scene_id

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cache.card import OtherConfigurationError
-from pipeline.commands import data, downstream, looking, student, teacher
+from pipeline.commands import data, downstream, finetuning, looking, student, teacher
 from pipeline.commands.options import INTERRUPTED, Failure
 from pipeline.config import ConfigError
 
@@ -39,8 +39,10 @@ app.command("teacher-train")(teacher.teacher_train)
 app.command("teacher-cache")(teacher.teacher_cache)
 app.command("pretrain")(student.pretrain)
 app.command("prepare")(downstream.prepare)
-app.command("finetune")(downstream.finetune)
+app.command("finetune")(finetuning.finetune)
+app.command("finetune-all")(finetuning.finetune_all)
 app.command("probe")(downstream.probe)
+app.command("predict")(downstream.predict)
 app.command("caption")(teacher.caption)
 app.command("pack-sens")(data.pack_sens)
 app.command("inspect")(looking.inspect)

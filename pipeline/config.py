@@ -26,6 +26,7 @@ SECTIONS = (
     "classification",
     "parts",
     "detection",
+    "segmentation",
 )
 
 

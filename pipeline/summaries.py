@@ -143,6 +143,7 @@ def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
         print_training(f"finetune {task}", finished.outcome, finished.folder)
         return
     from stages.report.curves import draw_curves
+    from stages.report.tables import class_rows, write_classes
     from stages.report.task_figures import draw_task_figures
 
     summary = finished.summary
@@ -155,6 +156,11 @@ def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
     for name, measure in summary["measures"].items():
         runs = ", ".join(f"{value:.4f}" for value in measure["runs"])
         typer.echo(f"  {name:<22} {measure['mean']:.4f} +- {measure['std']:.4f}   ({runs})")
+    if "by_class" in summary:
+        write_classes(out / "by_class.csv", summary)
+        header, rows = class_rows(summary)
+        for row in (header, *rows):
+            typer.echo(f"  {row[0]:<16}" + "".join(f"{cell:>14}" for cell in row[1:]))
 
 
 def print_probe(found: Mapping[str, Any], source: str, data: str) -> None:

@@ -70,6 +70,10 @@ class Workspace:
         """A fine-tuning's folder, with one run in it a seed."""
         return self.root / "finetune" / task / name
 
+    def finetuning_table(self, name: str) -> Path:
+        """What `finetune-all` measured, in one file."""
+        return self.root / "finetune" / f"{name}.json"
+
     @property
     def figures(self) -> Path:
         """Pictures for people."""

@@ -1,6 +1,5 @@
-"""Commands of the downstream tasks: `prepare`, `finetune`."""
+"""Commands around the downstream tasks: `prepare`, `probe`, `predict`."""
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -22,6 +21,7 @@ from pipeline.commands.options import (
     open_workspace,
 )
 from pipeline.config import ConfigError, load_section
+from pipeline.summaries import counted
 from pipeline.workspace import Workspace
 
 
@@ -106,69 +106,6 @@ def _prepare_scannet(
         raise Failure("some listed scenes are not there, see above (--strict)")
 
 
-class Task(StrEnum):
-    """What `finetune` can do."""
-
-    CLASSIFICATION = "classification"
-    PARTS = "parts"
-    DETECTION = "detection"
-
-
-def finetune(
-    task: Annotated[Task, typer.Argument(help="Which task.")],
-    init: Annotated[
-        str | None,
-        typer.Option(
-            help="A run's or checkpoint's folder, a PyTorch checkpoint of Point-MAE, Point-BERT or "
-            "MaskPoint, or scratch; default: the configured pre-training."
-        ),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs, each with the next seed.")] = 1,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    config: Config = "paper",
-    workspace: Root = DEFAULT_ROOT,
-    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
-    debug: Debug = False,
-) -> None:
-    """Fine-tune a student on a downstream task, once for each seed, and measure it.
-
-    Goes on where it was stopped. Under torchrun, all processes share each batch.
-    """
-    from pipeline.summaries import print_finetuning
-    from stages.device import choose_device
-    from stages.training import finetune as stage
-    from stages.training.pretrain import PretrainConfig
-    from stages.training.tasks.classification import ClassificationConfig
-    from stages.training.tasks.detection.task import DetectionConfig
-    from stages.training.tasks.parts import PartsConfig
-
-    settings: ClassificationConfig | PartsConfig | DetectionConfig
-    paths = open_workspace(workspace)
-    match task:
-        case Task.CLASSIFICATION:
-            settings = load_section(config, "classification", ClassificationConfig, overrides)
-            store = paths.objects(settings.data)
-        case Task.PARTS:
-            settings = load_section(config, "parts", PartsConfig, overrides)
-            store = paths.objects(settings.data)
-        case Task.DETECTION:
-            settings = load_section(config, "detection", DetectionConfig, overrides)
-            store = paths.scans
-    if init is None:
-        pretraining = load_section(config, "pretrain", PretrainConfig, overrides)
-        init = str(paths.pretrained(pretraining.name))
-        if not paths.pretrained(pretraining.name).is_dir():
-            raise ConfigError(f"{init}: no such pre-training; run pretrain first, or give --init")
-    out = paths.finetuned(task.value, settings.name)
-    finished = stage.run(
-        task.value, settings, store=store, init=init, out=out,
-        device=choose_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
-    )  # fmt: skip
-    if int(os.environ.get("RANK", 0)) == 0:
-        print_finetuning(task.value, finished, out)
-
-
 def probe(
     source: Annotated[
         str | None,
@@ -198,6 +135,29 @@ def probe(
         num_points=settings.num_points, device=choose_device(device),
     )  # fmt: skip
     print_probe(found, source, data)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A finished segmentation run, such as .../seed0.")],
+    split: Annotated[str, typer.Option(help="Of the prepared scans; test has no labels.")] = "test",
+    out: Annotated[
+        Path | None, typer.Option(help="A folder; default: predictions/<split> in the run's.")
+    ] = None,
+    device: Device = "auto",
+    workspace: Root = DEFAULT_ROOT,
+    debug: Debug = False,
+) -> None:
+    """Label every vertex of a split's scans, as ScanNet's benchmark takes it.
+
+    One text file a scan with an nyu40 id a line, in the mesh's order, and a zip of them all.
+    """
+    from stages.device import choose_device
+    from stages.training import predict as stage
+
+    paths = open_workspace(workspace)
+    out = out or run / "predictions" / split
+    count = stage.run(run, paths.scans, split, out, device=choose_device(device))
+    typer.echo(f"predict: {counted(count, 'scan')} of {split}; in {out} and {out}.zip")
 
 
 def _sample_of(paths: Workspace, data_set: DataSet) -> Path:

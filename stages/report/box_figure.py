@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cache.commit import commit, partial_path
 
@@ -42,8 +43,13 @@ def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
     return file
 
 
-def _draw_box(axis: Any, box: Any, color: Any) -> None:
+def corners_of(box: NDArray[Any]) -> NDArray[Any]:
+    """The corners (8, 3) of a box (6,): centre and size."""
     signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) / 2
-    corners = box[:3] + signs * box[3:]
+    return box[:3] + signs * box[3:]
+
+
+def _draw_box(axis: Any, box: Any, color: Any) -> None:
+    corners = corners_of(box)
     for first, second in EDGES:
         axis.plot(*np.stack([corners[first], corners[second]]).T, color=color, linewidth=1.2)

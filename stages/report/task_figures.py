@@ -1,33 +1,54 @@
-"""Figures of a downstream run: a confusion matrix, and shapes in their parts' colours."""
+"""Figures of a downstream run: confusions, shapes in their parts' colours, scenes, boxes."""
 
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cache.commit import commit, partial_path
+from cache.scans import DETECTION_IDS
 from stages.report.box_figure import draw_boxes
+from stages.report.scene_figure import draw_scenes
+from stages.report.scene_view import view_boxes, view_classes
+from stages.training.run_folder import read_shown
+from stages.training.tasks.detection.scenes import CLASSES as DETECTED
 
 MAX_SHAPES = 6
 COLUMNS = ("true", "predicted", "wrong")
 
 
 def draw_task_figures(run: Path) -> list[Path]:
-    """Draw what a finished run's result holds, beside it; nothing without matplotlib."""
-    try:
-        from matplotlib.figure import Figure  # noqa: F401
-    except ImportError:  # it is optional
-        return []
-    final = json.loads((run / "result.json").read_text())["final"]
+    """Draw what a finished run's result holds, beside it: pictures, and pages to turn scenes in.
+
+    No pictures without matplotlib, no pages without plotly; both are optional.
+    """
+    final = json.loads((run / "result.json").read_text())["final"] | read_shown(run)
+    drawn = _pictures(final, run) if find_spec("matplotlib") else []
+    return drawn + (_pages(final, run) if find_spec("plotly") else [])
+
+
+def _pages(final: Mapping[str, Any], run: Path) -> list[Path]:
+    drawn = []
+    if final.get("boxes"):
+        drawn.append(view_boxes(final["boxes"], DETECTION_IDS, DETECTED, run / "boxes.html"))
+    if final.get("scenes"):
+        drawn.append(view_classes(final["scenes"], final["classes"], run / "scenes.html"))
+    return drawn
+
+
+def _pictures(final: Mapping[str, Any], run: Path) -> list[Path]:
     drawn = []
     if "confusion" in final:
         drawn.append(_save(_confusion(final), run / "confusion.png"))
     if final.get("boxes"):
         drawn.append(draw_boxes(final["boxes"], run / "boxes.png"))
-    if "shown" in final:
-        drawn.append(_save(_parts(final["shown"]), run / "parts.png"))
+    if final.get("scenes"):
+        drawn.append(draw_scenes(final["scenes"], run / "scenes.png"))
+    if "shapes" in final:
+        drawn.append(_save(_parts(final["shapes"]), run / "parts.png"))
     return drawn
 
 

@@ -16,6 +16,7 @@ from stages.training.networks.classifier import ClassifierShape, PointClassifier
 from stages.training.networks.detector import Detector, DetectorShape
 from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
 from stages.training.networks.rivals import RivalShape, build_rival
+from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
 from stages.training.networks.student import Student, StudentShape
 
 OPTIMIZER = "optimizer"
@@ -33,6 +34,8 @@ def build_model(about: Mapping[str, Any], *, where: str) -> nn.Module:
                 return PartSegmenter(PartSegmenterShape.model_validate(about["shape"]))
             case "detector":
                 return Detector(DetectorShape.model_validate(about["shape"]))
+            case "scene segmenter":
+                return SceneSegmenter(SegmenterShape.model_validate(about["shape"]))
             case "rival":
                 return build_rival(RivalShape.model_validate(about["shape"]))
             case other:

@@ -17,11 +17,13 @@ from stages.training.run_folder import RunFolder, read_result, write_json
 from stages.training.speed import ask_for_patience
 from stages.training.tasks import classification, parts
 from stages.training.tasks.detection import task as detection
+from stages.training.tasks.segmentation import task as segmentation
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
 KIND, SCHEMA_VERSION = "fine-tuning", 1
-TaskName = Literal["classification", "parts", "detection"]
+TaskName = Literal["classification", "parts", "detection", "segmentation"]
 SUMMARY = "result.json"
+SHOWN = ("boxes", "scenes", "shapes")  # what figures show, of a final evaluation
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ def _run_seed(
         model = load_model(folder.last).to(device)
         with torch.no_grad():
             measured = downstream.finish(model)
+        folder.write_shown({key: measured.pop(key) for key in SHOWN if key in measured})
         folder.write_result(
             {
                 "run": folder.card.to_dict(),
@@ -138,6 +141,8 @@ def _build(
             return parts.build(config, store, initial, device)
         case detection.DetectionConfig():
             return detection.build(config, store, initial, device)
+        case segmentation.SegmentationConfig():
+            return segmentation.build(config, store, initial, device)
         case _:
             raise AssertionError(task)
 
@@ -156,23 +161,34 @@ def _fingerprint(initial: Initial) -> str:
 
 
 def summarise(task: TaskName, out: Path, init: str) -> dict[str, Any]:
-    """Mean and deviation of every final measure over the finished seeds, and each run."""
+    """Mean and deviation of every final measure over the finished seeds, and of each class's."""
     runs = {folder.name: read_result(folder) for folder in sorted(out.glob("seed*"))}
-    finals = {name: _measures(result["final"]) for name, result in runs.items() if result}
-    names = sorted({key for final in finals.values() for key in final})
-    measures = {}
-    for name in names:
-        values = [final[name] for final in finals.values()]
-        mean = math.fsum(values) / len(values)
-        spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
-        measures[name] = {"mean": mean, "std": spread, "runs": values}
-    return {
+    finals = [result["final"] for result in runs.values() if result]
+    summary = {
         "task": task,
         "init": init,
-        "seeds": list(finals),
+        "seeds": [name for name, result in runs.items() if result],
         "epoch": "last",
-        "measures": measures,
+        "measures": _over_runs([_measures(final) for final in finals]),
     }
+    columns = {column for final in finals for column in final.get("by_class", {})}
+    if columns:
+        summary["by_class"] = {
+            column: _over_runs([final["by_class"][column] for final in finals])
+            for column in sorted(columns)
+        }
+    return summary
+
+
+def _over_runs(runs: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Mean, deviation and values of each name over the runs that have it."""
+    found = {}
+    for name in dict.fromkeys(key for run in runs for key in run):
+        values = [run[name] for run in runs if name in run]
+        mean = math.fsum(values) / len(values)
+        spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
+        found[name] = {"mean": mean, "std": spread, "runs": values}
+    return found
 
 
 def _measures(final: Mapping[str, Any]) -> dict[str, float]:

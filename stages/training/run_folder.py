@@ -11,6 +11,7 @@ from cache.card import Card, JsonDict, OtherConfigurationError, differences
 from cache.commit import LockedError, commit, lock, partial_path, remove
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
+SHOWN = "shown.json"
 LAST, BEST = "last", "best"
 
 
@@ -80,6 +81,11 @@ class RunFolder:
     def is_finished(self) -> bool:
         """True if its result is there."""
         return (self.path / RESULT).is_file()
+
+    def write_shown(self, shown: Mapping[str, Any]) -> None:
+        """Keep what figures show; written before the result."""
+        if shown:
+            write_json(self.path / SHOWN, shown, indent=None)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Say that the run is finished, and how it ended."""
@@ -164,8 +170,14 @@ def _tensorboard(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step)
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
+def read_shown(folder: Path) -> JsonDict:
+    """What figures show of a run."""
+    path = folder / SHOWN
+    return json.loads(path.read_bytes()) if path.is_file() else {}
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, indent: int | None = 2) -> None:
     """Write a file of plain JSON types, whole or not at all."""
     with partial_path(path) as partial:
-        partial.write_text(json.dumps(value, indent=2) + "\n")
+        partial.write_text(json.dumps(value, indent=indent) + "\n")
         commit(partial, path)

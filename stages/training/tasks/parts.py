@@ -88,7 +88,7 @@ def build(config: PartsConfig, store: Path, initial: Initial, device: torch.devi
             **{f"val_{name}": value for name, value in means.items() if "/" not in name},
             "categories": {n.split("/")[1]: v for n, v in means.items() if "/" in n},
             "test_draws": len(draws),
-            "shown": _shown(points, logits, target, test, found),
+            "shapes": _shown(points, logits, target, test, found),
         }
 
     task = Task(

@@ -1,4 +1,4 @@
-"""The supervised networks of the paper's Tables 3 and 4: PointNet, PointNet++ and DGCNN."""
+"""The supervised networks of the paper's Tables 2 to 4: PointNet, PointNet++ and DGCNN."""
 
 from typing import Literal
 
@@ -7,9 +7,13 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from stages.settings import Settings
-from stages.training.networks.rivals.dgcnn import DgcnnClassifier, DgcnnParts
+from stages.training.networks.rivals.dgcnn import DgcnnClassifier, DgcnnParts, DgcnnScenes
 from stages.training.networks.rivals.pointnet import PointNetClassifier, PointNetParts
-from stages.training.networks.rivals.pointnet2 import PointNet2Classifier, PointNet2Parts
+from stages.training.networks.rivals.pointnet2 import (
+    PointNet2Classifier,
+    PointNet2Parts,
+    PointNet2Scenes,
+)
 
 # Of PointNet's second transform, so that it stays near a rotation (its paper, section 4.2).
 TRANSFORM_WEIGHT = 1e-3
@@ -19,7 +23,7 @@ class RivalShape(Settings):
     """All that rebuilds a rival."""
 
     kind: Literal["pointnet", "pointnet2", "dgcnn"]
-    task: Literal["classification", "parts"]
+    task: Literal["classification", "parts", "segmentation"]
     num_outputs: int = Field(ge=2)
     num_categories: int = Field(16, ge=1)  # of parts
 
@@ -36,10 +40,16 @@ def build_rival(shape: RivalShape) -> nn.Module:
             return PointNet2Classifier(outputs)
         case "pointnet2", "parts":
             return PointNet2Parts(outputs, categories)
+        case "pointnet2", "segmentation":
+            return PointNet2Scenes(outputs)
         case "dgcnn", "classification":
             return DgcnnClassifier(outputs)
-        case _:
+        case "dgcnn", "parts":
             return DgcnnParts(outputs, categories)
+        case "dgcnn", "segmentation":
+            return DgcnnScenes(outputs)
+        case _:
+            raise ValueError(f"there is no {shape.kind} for {shape.task}")
 
 
 def penalty(model: nn.Module) -> Tensor | float:

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from stages.pointops import gather_points
 from stages.training.networks.normed_linear import NormedLinear, stack
+from stages.training.networks.scaling import normalised
 
 SLOPE = 0.2
 
@@ -29,13 +30,13 @@ class EdgeConvolution(nn.Module):
         super().__init__()
         self.k, self.layers = k, stack((2 * width, *widths), SLOPE)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the features."""
-        return self.layers(self.edges(x)).max(dim=2).values
+    def forward(self, x: Tensor, place: Tensor | None = None) -> Tensor:
+        """Return the features; neighbours are near in `place` (B, N, 3) if it is given."""
+        return self.layers(self.edges(x, place)).max(dim=2).values
 
-    def edges(self, x: Tensor) -> Tensor:
+    def edges(self, x: Tensor, place: Tensor | None = None) -> Tensor:
         """Return [neighbour - own, own], (B, N, k, 2 C)."""
-        near = gather_points(x, feature_neighbors(x, self.k))
+        near = gather_points(x, feature_neighbors(x if place is None else place, self.k))
         own = x[:, :, None].expand_as(near)
         return torch.cat([near - own, own], dim=-1)
 
@@ -105,3 +106,44 @@ class DgcnnParts(nn.Module):
         local, common = self.transform_layers
         x = local(self.transform_edges(points)).max(dim=1).values
         return self.transform(common(x)).unflatten(1, (3, 3))
+
+
+class DgcnnScenes(nn.Module):
+    """Points (B, N, 3) in metres to logits (B, N, K), 20 neighbours.
+
+    The ScanNet network of antao97/dgcnn.pytorch @ 07d534c; that one is given colours too, in all nine
+    channels, of which the last three say where a point is.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        k: int = 20,
+        *,
+        channels: int = 3,
+        widths: tuple[int, int, int] = (1024, 512, 256),
+    ) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList(
+            [EdgeConvolution(channels, (64, 64), k), EdgeConvolution(64, (64, 64), k), EdgeConvolution(64, (64,), k)]
+        )  # fmt: skip
+        embedded, first, second = widths
+        self.embed = NormedLinear(192, embedded, SLOPE)
+        self.head = nn.Sequential(
+            NormedLinear(embedded + 192, first, SLOPE), NormedLinear(first, second, SLOPE),
+            nn.Dropout(0.5), nn.Linear(second, num_classes, bias=False),
+        )  # fmt: skip
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Return logits."""
+        return self.logits(normalised(points, "unit_sphere"))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Of channels (B, N, C)."""
+        place, taken = x[..., -3:], []
+        for edge in self.edges:
+            x = place = edge(x, place)
+            taken.append(x)
+        local = torch.cat(taken, dim=-1)
+        whole = self.embed(local).max(dim=1).values[:, None]
+        return self.head(torch.cat([whole.expand(-1, x.shape[1], -1), local], dim=-1))

@@ -5,11 +5,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.training.networks.normed_linear import stack
+from stages.training.networks.scaling import normalised
 from stages.training.networks.set_abstraction import SetAbstraction
 from stages.training.networks.upsample import FeaturePropagation
 
 # (centres, radius, points of a ball, widths) of the two levels, for points in the unit sphere.
 LEVELS = ((512, 0.2, 32, (64, 64, 128)), (128, 0.4, 64, (128, 128, 256)))
+
+
+# The same of whole scenes, in metres: the counts and widths of PointNet++'s scene network. Its balls
+# are half as wide, for columns of 1.5 m that hold as many points.
+SCENE_LEVELS = (
+    (1024, 0.2, 32, (32, 32, 64)),
+    (256, 0.4, 32, (64, 64, 128)),
+    (64, 0.8, 32, (128, 128, 256)),
+    (16, 1.6, 32, (256, 256, 512)),
+)
 
 
 class _Levels(nn.Module):
@@ -71,3 +82,36 @@ class PointNet2Parts(nn.Module):
         one_hot = F.one_hot(category, self.num_categories).to(points.dtype)
         own = torch.cat([points, one_hot[:, None].expand(-1, points.shape[1], -1)], dim=-1)
         return self.head(self.up0(points, xyz1, own, f1))
+
+
+class PointNet2Scenes(nn.Module):
+    """Points (B, N, 3) in metres to logits (B, N, K)."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        widths = (0, *(level[3][-1] for level in SCENE_LEVELS))
+        self.levels = nn.ModuleList(
+            SetAbstraction(m, r, k, widths[number], hidden)
+            for number, (m, r, k, hidden) in enumerate(SCENE_LEVELS)
+        )
+        self.up = nn.ModuleList(
+            [
+                FeaturePropagation(512 + 256, (256, 256)),
+                FeaturePropagation(256 + 128, (256, 256)),
+                FeaturePropagation(256 + 64, (256, 128)),
+                FeaturePropagation(128, (128, 128, 128)),
+            ]
+        )
+        self.head = nn.Sequential(stack((128, 128)), nn.Dropout(0.5), nn.Linear(128, num_classes))
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Return logits."""
+        found: list[tuple[Tensor, Tensor | None]] = [(normalised(points, "metric"), None)]
+        for level in self.levels:
+            found.append(level(*found[-1]))
+        centers, x = found.pop()
+        for up in self.up:
+            places, own = found.pop()
+            x = up(places, centers, own, x)
+            centers = places
+        return self.head(x)

@@ -7,14 +7,15 @@ turned boxes stay aligned to the axes, and grow. In the test only the draw, whic
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from cache.scans import DETECTION_IDS, read_scan
-from cache.scene_group import list_scenes, scene_card
-from stages.training.draws import Draws
+from cache.scans import DETECTION_IDS, read_scan, scenes_of
+from stages.training.draws import Draws, seed_of
 from stages.training.tasks.detection.criterion import Truth
 
 # Of DETECTION_IDS, in their order.
@@ -23,6 +24,7 @@ CLASSES = (
     "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub", "garbage bin",
 )  # fmt: skip
 MAX_BOXES = 64
+FROZEN_VERTICES = 50_000
 TRIES, MIN_CROP, ASPECT = 100, 0.5, 0.8
 TURN = math.pi / 36
 
@@ -63,17 +65,20 @@ class Batch:
     truth: Truth
 
 
-def load_scenes(store: Path, split: str, device: torch.device) -> Scenes:
-    """Read the annotated scenes of a split. Raises ValueError if there is none."""
+def load_scenes(
+    store: Path, split: str, device: torch.device, vertices: Literal["all", "votenet_50k"] = "all"
+) -> Scenes:
+    """Read the annotated scenes of a split. Raises ValueError if there is none.
+
+    `votenet_50k` keeps 50,000 random vertices of a scene, the same in every run, as VoteNet's
+    exported arrays have it and so 3DETR's published numbers.
+    """
     points, boxes, labels, names, prints = [], [], [], [], []
-    for scene_id in list_scenes(store):
-        card = scene_card(store, scene_id)
-        if card is None or card.inputs["split"] != split or not card.details["annotated"]:
-            continue
+    for scene_id in scenes_of(store, split):
         scan = read_scan(store, scene_id)
         assert scan.boxes is not None
         own = scan.boxes[np.isin(scan.boxes[:, 6], DETECTION_IDS)][:MAX_BOXES]
-        points.append(scan.vertices)
+        points.append(scan.vertices if vertices == "all" else _frozen(scan.vertices, scene_id))
         boxes.append(own[:, :6])
         labels.append([DETECTION_IDS.index(int(number)) for number in own[:, 6]])
         names.append(scene_id)
@@ -96,6 +101,13 @@ def load_scenes(store: Path, split: str, device: torch.device) -> Scenes:
         tuple(names),
         tuple(prints),
     )
+
+
+def _frozen(vertices: NDArray[np.float32], scene_id: str) -> NDArray[np.float32]:
+    if len(vertices) <= FROZEN_VERTICES:
+        return vertices
+    generator = np.random.default_rng(seed_of("votenet_50k", scene_id))
+    return vertices[generator.choice(len(vertices), FROZEN_VERTICES, replace=False)]
 
 
 def draw_batch(

@@ -43,6 +43,9 @@ class DetectionConfig(FinetuneConfig):
     decoder_layers: int = Field(8, ge=1)
     decoder_heads: int = Field(4, ge=1)
     num_queries: int = Field(256, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    head_dropout: float = Field(0.3, ge=0, lt=1)
+    vertices: Literal["all", "votenet_50k"] = "all"
     num_points: int = Field(40_000, ge=64)
     augment: bool = True
     cuboid_min_points: int = Field(30_000, ge=1)
@@ -58,7 +61,7 @@ def build(
     config: DetectionConfig, store: Path, initial: Initial, device: torch.device
 ) -> Downstream:
     """Read the scenes and make the task."""
-    train, test = (load_scenes(store, split, device) for split in ("train", "val"))
+    train, test = (load_scenes(store, split, device, config.vertices) for split in ("train", "val"))
     torch.manual_seed(config.training.seed)
     shape = DetectorShape(
         kind=config.kind,
@@ -71,6 +74,8 @@ def build(
         heads=config.decoder_heads,
         hidden=config.decoder_width,
         num_queries=config.num_queries,
+        dropout=config.dropout,
+        head_dropout=config.head_dropout,
     )
     model = Detector(shape)
     matched = start(model, initial, config)
@@ -145,8 +150,12 @@ def finish(model: nn.Module, config: DetectionConfig, test: Scenes) -> dict[str,
             CLASSES[label]: _mean([p.ap[label] for p in precisions if label in p.ap])
             for label in sorted(precisions[0].ap)
         }
-    there = set(test.label[present_of(test)].tolist())
-    found["classes_there"] = len(there)  # a class that is not there counts 0 in the mean
+        # In the mean a class that is looked for but not there counts 0; here it does not count.
+        there = set(test.label[present_of(test)].tolist())
+        found[f"val_{name}_there"] = _mean(
+            [p.ap.get(label, 0.0) for p in precisions for label in sorted(there)]
+        )
+    found["classes_there"] = len(there)
     return found
 
 

@@ -1,19 +1,17 @@
 """`finetune detection` as a user runs it, on the reference's tiny scenes."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from stages.sources import scannet_scans
 from stages.training.checkpoints import load_model
 from stages.training.networks.detector import Detector
-from tests.conftest import REPOSITORY
+from stages.training.run_folder import read_shown
+from tests.scans_world import prepare_golden_scans
 
-GOLDEN = REPOSITORY / "tests" / "golden" / "scannet_labels"
 YAML = """
 detection:
   name: a
@@ -31,22 +29,9 @@ detection:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden scenes as train and val, prepared."""
     root = tmp_path_factory.mktemp("scannet")
-    shutil.copytree(GOLDEN / "scans", root / "scans")
-    shutil.copy(GOLDEN / "labels.tsv", root / scannet_scans.LABEL_FILE)
-    first, second = "scene0901_00", "scene0902_00"
-    third = "scene0903_00"
-    shutil.copytree(root / "scans" / first, root / "scans" / third)
-    for file in list((root / "scans" / third).iterdir()):
-        file.rename(file.with_name(file.name.replace(first, third)))
-    for split, ids in (("train", (first, second)), ("val", (third,)), ("test", ())):
-        (root / f"scannetv2_{split}.txt").write_text("".join(f"{name}\n" for name in ids))
+    prepare_golden_scans(root)
     (root / "small.yaml").write_text(YAML)
-    said = CliRunner().invoke(
-        app, ["prepare", "scannet", str(root), "--workspace", str(root), "--workers", "1"]
-    )
-    assert said.exit_code == 0, said.output
     return root
 
 
@@ -63,7 +48,12 @@ def test_both_encoders(world: Path, kind: str) -> None:
     final = json.loads((run / "result.json").read_text())["final"]
     assert final["test_draws"] == 2
     assert set(final["by_class"]) == {"ap25", "ap50"}
-    assert final["boxes"][0]["scene"] == "scene0903_00"
-    assert len(final["boxes"][0]["true"]) == 7
+    assert {"val_ap25_there", "val_ap50_there"} <= set(final)
+    boxes = read_shown(run)["boxes"]
+    assert boxes[0]["scene"] == "scene0903_00"
+    assert len(boxes[0]["true"]) == 7
     assert (run / "boxes.png").is_file()
+    assert "plotly" in (run / "boxes.html").read_text()
+    table = (run.parent / "by_class.csv").read_text().splitlines()
+    assert table[0] == "class,ap25,ap25 std,ap50,ap50 std"
     assert isinstance(load_model(run / "last"), Detector)

@@ -1,0 +1,196 @@
+"""Commands that fine-tune: `finetune` for one task, `finetune-all` for all whose data is there."""
+
+import os
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    DEFAULT_ROOT,
+    INTERRUPTED,
+    Config,
+    Debug,
+    Device,
+    Failure,
+    Overrides,
+    Overwrite,
+    Root,
+    open_workspace,
+)
+from pipeline.config import ConfigError, load_section
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stages.training.finetune import Finished
+    from stages.training.tasks.setup import FinetuneConfig
+
+
+class Task(StrEnum):
+    """What `finetune` can do, in the order of `finetune-all`."""
+
+    CLASSIFICATION = "classification"
+    PARTS = "parts"
+    SEGMENTATION = "segmentation"
+    DETECTION = "detection"
+
+
+Init = Annotated[
+    str | None,
+    typer.Option(
+        help="A run's or checkpoint's folder, a PyTorch checkpoint of Point-MAE, Point-BERT or "
+        "MaskPoint, or scratch; default: the configured pre-training."
+    ),
+]
+Seeds = Annotated[int, typer.Option(min=1, help="Runs of a task, each with the next seed.")]
+
+
+def finetune(
+    task: Annotated[Task, typer.Argument(help="Which task.")],
+    init: Init = None,
+    seeds: Seeds = 1,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Fine-tune a student on a downstream task, once for each seed, and measure it.
+
+    Goes on where it was stopped. Under torchrun, all processes share each batch.
+    """
+    from pipeline.summaries import print_finetuning
+
+    paths = open_workspace(workspace)
+    settings, store = _task(task, config, overrides, paths)
+    init = init or _configured(config, overrides, paths)
+    finished = _finetune(task, settings, store, init, seeds, device, overwrite, paths)
+    if _is_first():
+        print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
+
+
+def finetune_all(
+    init: Init = None,
+    seeds: Seeds = 1,
+    name: Annotated[
+        str | None, typer.Option(help="The runs' name in each task; default: the configured ones.")
+    ] = None,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Fine-tune a student on every task whose data is prepared, and end with one table.
+
+    Finished runs are not run again, stopped ones go on. A task that fails does not stop the others.
+    """
+    from pipeline.summaries import print_finetuning
+    from stages.report.tables import print_table, write_table
+
+    paths = open_workspace(workspace)
+    init = init or _configured(config, overrides, paths)
+    chosen = [(task, *_task(task, config, overrides, paths)) for task in Task]
+    summaries, left_out, failed = {}, {}, {}
+    for task, settings, store in chosen:
+        if name is not None:
+            settings = settings.model_copy(update={"name": name})
+        if not store.is_dir():
+            left_out[task.value] = f"{store} is not there; {_remedy(task)}"
+            continue
+        if _is_first():
+            typer.echo(f"finetune {task.value}")
+        try:
+            finished = _finetune(task, settings, store, init, seeds, device, overwrite, paths)
+        except ValueError as error:
+            failed[task.value] = str(error)
+            continue
+        if _is_first():
+            print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
+            summaries[task.value] = finished.summary
+        if finished.outcome is not None and not finished.outcome.finished:
+            raise typer.Exit(INTERRUPTED)
+    if _is_first():
+        table = paths.finetuning_table(name or "configured")
+        write_table(table, summaries, left_out, failed)
+        print_table(summaries, typer.echo)
+        for task_name, why in left_out.items():
+            typer.echo(f"  left out: {task_name}: {why}")
+        for task_name, why in failed.items():
+            typer.echo(f"  failed: {task_name}: {why}")
+        typer.echo(f"  in {table}")
+    if failed:
+        raise Failure(f"{', '.join(failed)}: failed, see above")
+    if not summaries and _is_first():
+        raise Failure("no task's data is prepared, see above")
+
+
+def _task(
+    task: Task, config: str, overrides: Sequence[str], paths: Workspace
+) -> tuple["FinetuneConfig", Path]:
+    """A task's configuration, and the store that it reads."""
+    from stages.training.tasks.classification import ClassificationConfig
+    from stages.training.tasks.detection.task import DetectionConfig
+    from stages.training.tasks.parts import PartsConfig
+    from stages.training.tasks.segmentation.task import SegmentationConfig
+
+    match task:
+        case Task.CLASSIFICATION:
+            shapes = load_section(config, "classification", ClassificationConfig, overrides)
+            return shapes, paths.objects(shapes.data)
+        case Task.PARTS:
+            parts = load_section(config, "parts", PartsConfig, overrides)
+            return parts, paths.objects(parts.data)
+        case Task.SEGMENTATION:
+            scenes = load_section(config, "segmentation", SegmentationConfig, overrides)
+            return scenes, paths.scans
+        case Task.DETECTION:
+            return load_section(config, "detection", DetectionConfig, overrides), paths.scans
+
+
+def _configured(config: str, overrides: Sequence[str], paths: Workspace) -> str:
+    """The folder of the configured pre-training. Raises ConfigError if it is not there."""
+    from stages.training.pretrain import PretrainConfig
+
+    folder = paths.pretrained(load_section(config, "pretrain", PretrainConfig, overrides).name)
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such pre-training; run pretrain first, or give --init")
+    return str(folder)
+
+
+def _finetune(
+    task: Task,
+    settings: "FinetuneConfig",
+    store: Path,
+    init: str,
+    seeds: int,
+    device: str,
+    overwrite: bool,
+    paths: Workspace,
+) -> "Finished":
+    from stages.device import choose_device
+    from stages.training import finetune as stage
+
+    return stage.run(
+        task.value, settings, store=store, init=init, out=paths.finetuned(task.value, settings.name),
+        device=choose_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
+    )  # fmt: skip
+
+
+def _remedy(task: Task) -> str:
+    match task:
+        case Task.CLASSIFICATION:
+            return "run prepare modelnet40"
+        case Task.PARTS:
+            return "run prepare shapenetpart"
+        case _:
+            return "run prepare scannet"
+
+
+def _is_first() -> bool:
+    """True for the process that speaks; torchrun numbers them."""
+    return int(os.environ.get("RANK", 0)) == 0

@@ -1,0 +1,72 @@
+"""Tables of fine-tuned tasks: all tasks in one, and a task's classes (the paper's Table 9)."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cache.commit import commit, partial_path
+
+# The measures that are reported of a task, and what they are called there.
+HEADLINES = {
+    "classification": (("val_accuracy", "accuracy"), ("voting_mean", "accuracy, voting")),
+    "parts": (("val_instance_miou", "instance mIoU"), ("val_class_miou", "class mIoU")),
+    "segmentation": (("val_miou", "mIoU"), ("val_vertices_miou", "mIoU, all vertices")),
+    "detection": (("val_ap25", "AP25"), ("val_ap50", "AP50")),
+}
+Summaries = Mapping[str, Mapping[str, Any]]  # of fine-tunings, by task
+
+
+def print_table(summaries: Summaries, say: Callable[[str], None]) -> None:
+    """Say each task's headlines over its seeds, in percent."""
+    say(f"{'task':<15} {'measure':<20} {'mean':>6} {'std':>6}  seeds  from")
+    for task, summary in summaries.items():
+        for key, name in HEADLINES[task]:
+            if key in summary["measures"]:
+                measure = summary["measures"][key]
+                say(
+                    f"{task:<15} {name:<20} {100 * measure['mean']:>6.2f} {100 * measure['std']:>6.2f}  "
+                    f"{len(measure['runs']):>5}  {summary['init']}"
+                )
+
+
+def write_table(
+    path: Path, summaries: Summaries, left_out: Mapping[str, str], failed: Mapping[str, str]
+) -> None:
+    """Write what `finetune-all` measured, and what it did not and why, as JSON."""
+    table = {"tasks": dict(summaries), "left_out": dict(left_out), "failed": dict(failed)}
+    _write(path, json.dumps(table, indent=2) + "\n")
+
+
+def class_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """A header and a row for each class, of means and deviations over seeds, in percent."""
+    columns = summary["by_class"]
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    rows = []
+    for name in names:
+        row = [name]
+        for column in columns.values():
+            found = column.get(name)
+            row += (
+                [f"{100 * found['mean']:.2f}", f"{100 * found['std']:.2f}"] if found else ["", ""]
+            )
+        rows.append(row)
+    header = ["class", *(part for name in columns for part in (name, f"{name} std"))]
+    return header, rows
+
+
+def write_classes(path: Path, summary: Mapping[str, Any]) -> None:
+    """Write the classes' rows as CSV."""
+    text = io.StringIO()
+    header, rows = class_rows(summary)
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    _write(path, text.getvalue())
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with partial_path(path) as partial:
+        partial.write_text(text)
+        commit(partial, path)

@@ -1,0 +1,79 @@
+"""The backbone with the paper's segmentation head: each point takes its three nearest patches' features.
+
+The paper's text (section 4.2.2, appendix A.2) names three neighbours, concatenation and two 1-D
+convolution blocks; widths, slope and dropout are those of the DGCNN ScanNet head
+(antao97/dgcnn.pytorch @ 07d534c). No public code has this head.
+"""
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from stages.pointops import gather_points, nearest_neighbors
+from stages.settings import Settings
+from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.normed_linear import NormedLinear
+from stages.training.networks.scaling import Scale, normalised
+
+SLOPE, NEIGHBORS = 0.2, 3
+
+
+class SegmenterShape(Settings):
+    """All that rebuilds a segmenter."""
+
+    encoder: EncoderShape = EncoderShape(num_patches=256)
+    norm_input: Scale = "unit_sphere"
+    num_classes: int = Field(20, ge=2)
+    widths: tuple[int, int] = (512, 256)  # of the two blocks
+    dropout: float = Field(0.5, ge=0, lt=1)
+
+
+class UpsamplingHead(nn.Module):
+    """Features (B, G, C) of centres (B, G, 3) to logits (B, N, K) of points (B, N, 3)."""
+
+    def __init__(
+        self, width: int, widths: tuple[int, int], num_classes: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.block1 = NormedLinear(NEIGHBORS * width, widths[0], SLOPE)
+        self.block2 = NormedLinear(widths[0], widths[1], SLOPE)
+        self.dropout = nn.Dropout(dropout)
+        self.classify = nn.Linear(widths[1], num_classes)
+
+    def forward(self, points: Tensor, centers: Tensor, features: Tensor) -> Tensor:
+        """Return logits."""
+        return self.classify(self.dropout(self.block2(self._first(points, centers, features))))
+
+    def _first(self, points: Tensor, centers: Tensor, features: Tensor) -> Tensor:
+        """The first block of the concatenated features, nearest first.
+
+        Patches are fewer than points, so each patch meets the weights once, and its products are
+        gathered and added instead of its features: the wide concatenation is never made.
+        """
+        _, nearest = nearest_neighbors(points, centers, NEIGHBORS)
+        weights = self.block1.linear.weight.chunk(NEIGHBORS, dim=1)
+        first, second, third = (
+            gather_points(F.linear(features, weight), nearest[..., place])
+            for place, weight in enumerate(weights)
+        )
+        x = first + second + third
+        y = self.block1.norm(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return F.leaky_relu(y, SLOPE, inplace=True)
+
+
+class SceneSegmenter(nn.Module):
+    """Points (B, N, 3) in metres to logits (B, N, K)."""
+
+    def __init__(self, shape: SegmenterShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.encoder = PointEncoder(shape.encoder)
+        self.head = UpsamplingHead(
+            shape.encoder.width, shape.widths, shape.num_classes, shape.dropout
+        )
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Return logits."""
+        points = normalised(points, self.shape.norm_input)
+        outputs, patches = self.encoder(points)
+        return self.head(points, patches.centers, outputs[-1])

@@ -1,0 +1,89 @@
+"""The segmentation head and its rivals, beside the reference numbers."""
+
+import numpy as np
+import pytest
+import torch
+
+from stages.pointops import nearest_neighbors
+from stages.training.networks.encoder import EncoderShape
+from stages.training.networks.rivals import RivalShape, build_rival
+from stages.training.networks.rivals.dgcnn import DgcnnScenes
+from stages.training.networks.scene_segmenter import (
+    SceneSegmenter,
+    SegmenterShape,
+    UpsamplingHead,
+)
+from tests.conftest import golden_files
+
+HEAD = np.load(golden_files("dgcnn_seg/proposed_head.npz")[0])
+DGCNN = np.load(golden_files("dgcnn_seg/dgcnn_semseg_scannet.npz")[0])
+SMALL = EncoderShape(
+    width=24, depth=2, num_heads=2, patch_hidden=8, num_patches=12, patch_size=8, drop_path=0.0
+)
+
+
+def test_the_head_is_the_proposed_one() -> None:
+    head = UpsamplingHead(48, (64, 32), 20, 0.5).eval()
+    ours = {"conv1": "block1.linear", "bn1": "block1.norm", "conv2": "block2.linear",
+            "bn2": "block2.norm", "classifier": "classify"}  # fmt: skip
+    state = {}
+    for key in HEAD:
+        if key.startswith("state/"):
+            part, name = key.removeprefix("state/").split(".")
+            value = torch.from_numpy(HEAD[key])
+            state[f"{ours[part]}.{name}"] = value.squeeze(-1) if value.ndim == 3 else value
+    head.load_state_dict(state)
+    points, center, features = (
+        torch.from_numpy(HEAD[name]) for name in ("points", "center", "center_features")
+    )
+    _, nearest = nearest_neighbors(points, center, 3)
+    np.testing.assert_array_equal(nearest.numpy(), HEAD["idx"])
+    logits = head(points, center, features)
+    expected = torch.from_numpy(HEAD["logits_leaky"]).transpose(1, 2)
+    torch.testing.assert_close(logits, expected, atol=2e-5, rtol=1e-5)
+
+
+def test_dgcnn_is_the_public_one() -> None:
+    network = DgcnnScenes(20, 6, channels=9, widths=(96, 64, 32)).eval()
+    prefix = next(key for key in DGCNN if key.endswith("conv1.0.weight")).split("conv1")[0]
+    places = {f"conv{2 * n + m + 1}": f"edges.{n}.layers.{m}" for n in range(3) for m in range(2)}
+    del places["conv6"]  # the third edge convolution has one layer
+    places |= {"conv6": "embed", "conv7": "head.0", "conv8": "head.1"}
+    state = {"head.3.weight": torch.from_numpy(DGCNN[f"{prefix}conv9.weight"])[..., 0]}
+    for theirs, ours in places.items():
+        weight = torch.from_numpy(DGCNN[f"{prefix}{theirs}.0.weight"])
+        state[f"{ours}.linear.weight"] = weight.flatten(2)[..., 0]
+        for name in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            state[f"{ours}.norm.{name}"] = torch.from_numpy(DGCNN[f"{prefix}{theirs}.1.{name}"])
+    network.load_state_dict(state)
+    logits = network.logits(torch.from_numpy(DGCNN["x"]).transpose(1, 2))
+    torch.testing.assert_close(logits, torch.from_numpy(DGCNN["out"]), atol=2e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["dgcnn", "pointnet2"])
+def test_rivals_give_logits_for_each_point(kind: str) -> None:
+    shape = RivalShape.model_validate({"kind": kind, "task": "segmentation", "num_outputs": 20})
+    model = build_rival(shape)
+    points = torch.rand(2, 1100, 3) * torch.tensor([5.0, 4.0, 2.5])
+    model(points).sum().backward()
+    assert model.eval()(points).shape == (2, 1100, 20)
+    unused = [name for name, value in model.named_parameters() if value.grad is None]
+    assert unused == []
+
+
+def test_a_scene_is_the_same_wherever_it_stands_and_each_weight_learns() -> None:
+    torch.manual_seed(0)
+    model = SceneSegmenter(SegmenterShape(encoder=SMALL, widths=(16, 8)))
+    points = torch.rand(2, 200, 3) * 4
+    model(points).square().mean().backward()
+    unused = [name for name, value in model.named_parameters() if value.grad is None]
+    assert unused == []
+    model.eval()
+    moved = points + torch.tensor([7.0, -3.0, 1.0])
+    torch.testing.assert_close(model(moved), model(points), atol=2e-3, rtol=1e-3)
+
+
+def test_no_such_rival_is_named() -> None:
+    shape = RivalShape(kind="pointnet", task="segmentation", num_outputs=20)
+    with pytest.raises(ValueError, match="no pointnet for segmentation"):
+        build_rival(shape)
