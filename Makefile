@@ -7,6 +7,10 @@ WORKSPACE ?= workspace
 SCANNET ?= data/scannet
 MODELNET40 ?= data/modelnet40_normal_resampled
 SHAPENETPART ?= data/shapenetcore_partanno_segmentation_benchmark_v0_normal
+# Of finetune-all: a checkpoint instead of the configured pre-training, the runs' name, how many
+INIT ?=
+NAME ?=
+SEEDS ?= 1
 # Space-separated changes, such as SET="extract.seed=1 extract.stride_frames=10"
 SET ?=
 ARGS ?=
@@ -15,12 +19,12 @@ COMMON = --config "$(CONFIG)" --workspace "$(WORKSPACE)" $(foreach change,$(SET)
 DEMO := workspace/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install extract teacher-cache pretrain prepare demo test check bench clean
+.PHONY: help install extract teacher-cache pretrain prepare finetune-all demo test check bench clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 	@echo
-	@echo "  Variables: CONFIG=paper|demo|FILE  WORKSPACE=DIR  SCANNET=DIR  MODELNET40=DIR  SHAPENETPART=DIR  SET=\"a.b=1 ...\"  ARGS=\"--workers 4 ...\""
+	@echo "  Variables: CONFIG=paper|demo|FILE  WORKSPACE=DIR  SCANNET=DIR  MODELNET40=DIR  SHAPENETPART=DIR  INIT=DIR|FILE|scratch  NAME=name  SEEDS=n  SET=\"a.b=1 ...\"  ARGS=\"--workers 4 ...\""
 
 install: $(VENV)/.installed ## Make .venv with everything at the tested versions
 
@@ -47,6 +51,9 @@ prepare: install ## The downstream sets that are there, SCANNET, MODELNET40 and 
 	@if [ -d "$(MODELNET40)" ]; then $(DISTILL3D) prepare modelnet40 "$(MODELNET40)" $(COMMON); fi
 	@if [ -d "$(SHAPENETPART)" ]; then $(DISTILL3D) prepare shapenetpart "$(SHAPENETPART)" $(COMMON); fi
 
+finetune-all: install ## Every task whose data is prepared, from INIT, SEEDS runs each; one table
+	$(DISTILL3D) finetune-all --seeds $(SEEDS) $(if $(INIT),--init "$(INIT)") $(if $(NAME),--name "$(NAME)") $(COMMON)
+
 demo: install ## The whole pipeline on the built-in sample world, offline, on a CPU
 	@rm -rf $(DEMO)
 	$(DISTILL3D) sample --config demo --workspace $(DEMO)
@@ -58,11 +65,8 @@ demo: install ## The whole pipeline on the built-in sample world, offline, on a 
 	$(DISTILL3D) prepare modelnet40 --config demo --workspace $(DEMO)
 	$(DISTILL3D) prepare shapenetpart --config demo --workspace $(DEMO)
 	$(DISTILL3D) pretrain --config demo --workspace $(DEMO)
-	$(DISTILL3D) finetune classification --config demo --workspace $(DEMO)
-	$(DISTILL3D) finetune classification --init scratch --set classification.name=scratch --config demo --workspace $(DEMO)
-	$(DISTILL3D) finetune parts --config demo --workspace $(DEMO)
-	$(DISTILL3D) finetune parts --init scratch --set parts.name=scratch --config demo --workspace $(DEMO)
-	$(DISTILL3D) finetune detection --config demo --workspace $(DEMO)
+	$(DISTILL3D) finetune-all --config demo --workspace $(DEMO)
+	$(DISTILL3D) finetune-all --init scratch --name scratch --config demo --workspace $(DEMO)
 	$(DISTILL3D) inspect $(DEMO) --verify
 	$(DISTILL3D) contact-sheet --workspace $(DEMO)
 	@echo "demo: done; pictures are in $(DEMO)/report/figures and in the folders of the runs"

@@ -112,11 +112,13 @@ def test_every_shipped_configuration_is_valid() -> None:
     from stages.training.tasks.classification import ClassificationConfig
     from stages.training.tasks.detection.task import DetectionConfig
     from stages.training.tasks.parts import PartsConfig
+    from stages.training.tasks.segmentation.task import SegmentationConfig
 
     schemas: dict[str, type[BaseModel]] = {
         "extract": ExtractConfig, "teacher": TeacherConfig, "teacher_train": TeacherTrainConfig,
         "pretrain": PretrainConfig, "prepare": ObjectsConfig, "classification": ClassificationConfig,
         "parts": PartsConfig, "detection": DetectionConfig,
+        "segmentation": SegmentationConfig,
     }  # fmt: skip
     for name in shipped_configs():
         for section, schema in schemas.items():

@@ -81,10 +81,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def invoke(root: Path, *arguments: str, code: int = 0) -> str:
+def invoke(root: Path, *arguments: str, code: int = 0, fails: bool = False) -> str:
     result = CliRunner().invoke(
         app, [*arguments, "--config", str(root / "small.yaml"), "--workspace", str(root)],
-        catch_exceptions=False,
+        catch_exceptions=fails,
     )  # fmt: skip
     assert result.exit_code == code, result.output
     return result.output
@@ -127,6 +127,35 @@ def test_inspect_knows_all_of_a_workspace(world: Path) -> None:
     part.write_bytes(saved)
     assert said.exit_code == 1
     assert "damaged" in said.output
+
+
+def test_all_tasks_whose_data_is_there(world: Path) -> None:
+    short = [f"--set={task}.training.epochs=1" for task in ("classification", "parts")]
+    arguments = ["finetune-all", "--init", "scratch", "--name", "all", "--device", "cpu", *short]
+    said = invoke(world, *arguments, "--seeds", "2")
+    table = json.loads((world / "finetune" / "all.json").read_text())
+    assert list(table["tasks"]) == ["classification", "parts"]
+    assert len(table["tasks"]["parts"]["measures"]["val_instance_miou"]["runs"]) == 2
+    assert set(table["left_out"]) == {"segmentation", "detection"}
+    assert "left out: detection" in said
+    assert "run prepare scannet" in said
+    assert "parts           instance mIoU" in said
+    # Again: nothing is trained, and the table is the same.
+    before = (world / "finetune" / "parts" / "all" / "seed1" / "result.json").stat().st_mtime_ns
+    invoke(world, *arguments, "--seeds", "2")
+    assert json.loads((world / "finetune" / "all.json").read_text()) == table
+    after = (world / "finetune" / "parts" / "all" / "seed1" / "result.json").stat().st_mtime_ns
+    assert before == after
+
+
+def test_a_task_that_fails_does_not_stop_the_others(world: Path) -> None:
+    said = invoke(
+        world, "finetune-all", "--init", "scratch", "--name", "some", "--device", "cpu",
+        "--set=classification.training.batch=1000", "--set=parts.training.epochs=1", code=1, fails=True,
+    )  # fmt: skip
+    assert "failed: classification: a batch of 1000 is more than" in said
+    table = json.loads((world / "finetune" / "some.json").read_text())
+    assert list(table["tasks"]) == ["parts"]
 
 
 def test_seeds_are_summed_up(world: Path) -> None:
