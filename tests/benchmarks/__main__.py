@@ -2,13 +2,14 @@
 
 import sys
 
-from tests.benchmarks import extract, objects, pretrain, teacher_cache
+from tests.benchmarks import detection, extract, objects, pretrain, teacher_cache
 
 BENCHMARKS = {
     "extract": extract.main,
     "teacher-cache": teacher_cache.main,
     "pretrain": pretrain.main,
     "objects": objects.main,
+    "detection": detection.main,
 }
 
 if __name__ == "__main__":

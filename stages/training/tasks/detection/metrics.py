@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stages.training.tasks.detection.boxes import pairwise_iou
+from stages.training.tasks.detection.boxes import bounds, volume
 
 
 @dataclass(frozen=True)
@@ -46,56 +46,82 @@ class Precision:
 
 def average_precision(detected: Boxes, true: Boxes, thresholds: Sequence[float]) -> list[Precision]:
     """Evaluate detections against true boxes, for each threshold of IoU."""
+    assert detected.score is not None
     best, match = _best_matches(detected, true)
-    return [_at(detected, true, best, match, threshold) for threshold in thresholds]
+    label = detected.label.numpy()
+    # By class, then by falling score, then as they are stored.
+    order = np.argsort(-detected.score.double().numpy(), kind="stable")
+    order = order[np.argsort(label[order].astype(np.int16), kind="stable")]
+    classes = sorted(set(label.tolist()) | set(true.label.tolist()))
+    ends = np.searchsorted(label[order], classes, side="right")
+    starts = np.searchsorted(label[order], classes)
+    totals = [int((true.label == number).sum()) for number in classes]
+    found = []
+    for threshold in thresholds:
+        right = _right(best[order] > threshold, match[order])
+        parts = zip(classes, starts, ends, totals, strict=True)
+        curves = {n: _curve(right[start:end], total) for n, start, end, total in parts}
+        found.append(
+            Precision({n: c[0] for n, c in curves.items()}, {n: c[1] for n, c in curves.items()})
+        )
+    return found
 
 
 def _best_matches(detected: Boxes, true: Boxes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The largest IoU (N,) of each detection with a true box of its scene and class, and which."""
-    best, match = np.zeros(len(detected.box)), np.full(len(detected.box), -1)
-    keys = torch.stack([detected.scene, detected.label], dim=1)
-    true_keys = torch.stack([true.scene, true.label], dim=1)
-    groups, group_of = torch.unique(torch.cat([keys, true_keys]), dim=0, return_inverse=True)
-    of_detected, of_true = group_of[: len(keys)].numpy(), group_of[len(keys) :].numpy()
-    order, true_order = np.argsort(of_detected, kind="stable"), np.argsort(of_true, kind="stable")
-    numbers = np.arange(len(groups) + 1)
-    starts = np.searchsorted(of_detected[order], numbers)
-    true_starts = np.searchsorted(of_true[true_order], numbers)
-    for group in range(len(groups)):
-        own = order[starts[group] : starts[group + 1]]
-        others = true_order[true_starts[group] : true_starts[group + 1]]
-        if len(own) and len(others):
-            iou = pairwise_iou(detected.box[own].double(), true.box[others].double()).numpy()
-            best[own], match[own] = iou.max(axis=1), others[iou.argmax(axis=1)]
+    """The largest IoU (N,) of each detection with a true box of its scene and class, and which.
+
+    Of equally large ones the first; 0 and -1 where none overlaps.
+    """
+    classes = 1 + max((int(b.label.max()) for b in (detected, true) if len(b.label)), default=0)
+    groups, slots = _by_group((true.scene * classes + true.label).numpy())
+    key = (detected.scene * classes + detected.label).numpy()
+    best, match = np.zeros(len(key)), np.full(len(key), -1)
+    if not len(groups):
+        return best, match
+    place = np.searchsorted(groups, key).clip(max=len(groups) - 1)
+    rows = np.flatnonzero(groups[place] == key)  # others have no true box to match
+    corners = [np.stack(bounds(b.box.double()), axis=1) for b in (detected, true)]
+    volumes = [volume(b.box.double()).numpy() for b in (detected, true)]
+    for slot in slots.T:  # the first true box of each group, the second ...
+        other = slot[place[rows]]
+        own = rows[other >= 0]
+        other = other[other >= 0]
+        first, second = corners[0][own], corners[1][other]
+        sides = np.minimum(first[:, 1], second[:, 1]) - np.maximum(first[:, 0], second[:, 0])
+        overlap = np.maximum(sides, 0).prod(axis=1)
+        union = volumes[0][own] + volumes[1][other] - overlap
+        iou = np.divide(overlap, union, out=np.zeros(len(own)), where=union > 0)
+        better = iou > best[own]
+        best[own[better]], match[own[better]] = iou[better], other[better]
     return best, match
 
 
-def _at(
-    detected: Boxes,
-    true: Boxes,
-    best: NDArray[np.float64],
-    match: NDArray[np.int64],
-    threshold: float,
-) -> Precision:
-    assert detected.score is not None
-    label, true_label = detected.label.numpy(), true.label.numpy()
-    order = np.argsort(-detected.score.double().numpy(), kind="stable")
-    hit = best > threshold
-    # Of all that hit the same true box, only the first in order counts.
-    first = np.zeros(len(order), bool)
-    hits = order[hit[order]]
+def _by_group(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct keys (G,) in order, and the rows that have each, (G, most) padded with -1."""
+    groups, group_of, count = np.unique(keys, return_inverse=True, return_counts=True)
+    order = np.argsort(group_of, kind="stable")
+    start = np.repeat(np.cumsum(count) - count, count)
+    slots = np.full((len(groups), int(count.max(initial=0))), -1)
+    slots[group_of[order], np.arange(len(keys)) - start] = order
+    return groups, slots
+
+
+def _right(hit: NDArray[np.bool_], match: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Of all detections that hit the same true box only the first in order is right."""
+    hits = np.flatnonzero(hit)
     _, places = np.unique(match[hits], return_index=True)
-    first[hits[places]] = True
-    ap, recall = {}, {}
-    for number in sorted(set(label.tolist()) | set(true_label.tolist())):
-        own = order[label[order] == number]
-        total = int((true_label == number).sum())
-        right = np.cumsum(first[own])
-        reached = right / total if total else np.zeros(len(own))
-        precision = right / np.arange(1, len(own) + 1)
-        ap[number] = _area(reached, precision) if len(own) else 0.0
-        recall[number] = float(reached[-1]) if len(own) else 0.0
-    return Precision(ap, recall)
+    right = np.zeros(len(hit), bool)
+    right[hits[places]] = True
+    return right
+
+
+def _curve(right: NDArray[np.bool_], total: int) -> tuple[float, float]:
+    """Average precision of a class's detections in order, and the recall that they reach."""
+    if not len(right) or not total:
+        return 0.0, 0.0
+    reached = np.cumsum(right)
+    recall = reached / total
+    return _area(recall, reached / np.arange(1, len(right) + 1)), float(recall[-1])
 
 
 def _area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
