@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from cache.card import OtherConfigurationError
-from pipeline.commands import data, downstream, finetuning, looking, student, teacher
+from pipeline.commands import data, downstream, finetuning, looking, probing, student, teacher
 from pipeline.commands.options import INTERRUPTED, Failure
 from pipeline.config import ConfigError
 
@@ -41,7 +41,7 @@ app.command("pretrain")(student.pretrain)
 app.command("prepare")(downstream.prepare)
 app.command("finetune")(finetuning.finetune)
 app.command("finetune-all")(finetuning.finetune_all)
-app.command("probe")(downstream.probe)
+app.command("probe")(probing.probe)
 app.command("predict")(downstream.predict)
 app.command("caption")(teacher.caption)
 app.command("pack-sens")(data.pack_sens)

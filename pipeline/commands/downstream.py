@@ -1,4 +1,4 @@
-"""Commands around the downstream tasks: `prepare`, `probe`, `predict`."""
+"""Commands around the downstream tasks: `prepare`, `predict`."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -104,37 +104,6 @@ def _prepare_scannet(
         raise Failure(f"{len(report.failed)} scenes failed, see above")
     if strict and report.missing:
         raise Failure("some listed scenes are not there, see above (--strict)")
-
-
-def probe(
-    source: Annotated[
-        str | None,
-        typer.Argument(help="As finetune's --init; default: the configured pre-training."),
-    ] = None,
-    data: Annotated[str, typer.Option(help="A prepared classification set.")] = "modelnet40",
-    device: Device = "auto",
-    config: Config = "paper",
-    workspace: Root = DEFAULT_ROOT,
-    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
-    debug: Debug = False,
-) -> None:
-    """Probe frozen features with few labels: a linear SVM, and few-shot episodes."""
-    from pipeline.summaries import print_probe
-    from stages.device import choose_device
-    from stages.training import probes as stage
-    from stages.training.pretrain import PretrainConfig
-    from stages.training.tasks.classification import ClassificationConfig
-
-    settings = load_section(config, "classification", ClassificationConfig, overrides)
-    paths = open_workspace(workspace)
-    if source is None:
-        name = load_section(config, "pretrain", PretrainConfig, overrides).name
-        source = str(paths.pretrained(name))
-    found = stage.probe(
-        stage.load_encoder(source, settings.encoder), paths.objects(data),
-        num_points=settings.num_points, device=choose_device(device),
-    )  # fmt: skip
-    print_probe(found, source, data)
 
 
 def predict(

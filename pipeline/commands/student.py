@@ -15,6 +15,7 @@ from pipeline.commands.options import (
     Root,
     open_workspace,
 )
+from pipeline.commands.probing import PROBED, probe_scans, probe_shapes
 from pipeline.config import load_section
 
 StopAfter = Annotated[
@@ -34,14 +35,12 @@ def pretrain(
 ) -> None:
     """Train a student to predict the cached prefixes from points alone.
 
-    Goes on where it was stopped. Under torchrun, all processes share each batch.
+    Goes on where it was stopped. Under torchrun, all processes share each batch. At its end its
+    frozen features are probed on what is prepared of ModelNet40 and of ScanNet's scans.
     """
-    from pipeline.summaries import print_probe, print_training
+    from pipeline.summaries import print_training
     from stages.device import choose_device
     from stages.training import pretrain as stage
-    from stages.training import probes
-    from stages.training.run_folder import write_json
-    from stages.training.tasks.classification import ClassificationConfig
 
     settings = load_section(config, "pretrain", stage.PretrainConfig, overrides)
     paths = open_workspace(workspace)
@@ -59,12 +58,8 @@ def pretrain(
     )
     if int(os.environ.get("RANK", 0)) == 0:
         print_training("pretrain", outcome, out)
-        objects = paths.objects("modelnet40")
-        if outcome and outcome.finished and objects.is_dir():
-            classes = load_section(config, "classification", ClassificationConfig, overrides)
-            encoder = probes.load_encoder(str(out), classes.encoder)
-            found = probes.probe(
-                encoder, objects, num_points=classes.num_points, device=choose_device(device)
-            )
-            write_json(out / "probe.json", found)
-            print_probe(found, str(out), "modelnet40")
+        if outcome and outcome.finished:
+            if paths.objects(PROBED).is_dir():
+                probe_shapes(str(out), PROBED, device, config, overrides, paths)
+            if paths.scans.is_dir():
+                probe_scans(out, device, config, overrides, paths)

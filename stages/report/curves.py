@@ -71,3 +71,31 @@ def _draw_panel(
                 color="tab:red",
             )
     axis.legend(fontsize=7)
+
+
+def draw_scan_probe(found: Mapping[str, Any], file: Path) -> bool:
+    """Draw mean IoU of the frozen backbone over the epochs, random weights as a line; see `scan_probe`."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:  # it is optional
+        return False
+    random, *trained = found["curve"]
+    figure = Figure(figsize=(5.2, 3.6), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(
+        [row["epoch"] for row in trained],
+        [row["miou"] for row in trained],
+        marker="o",
+        label="pre-trained",
+    )
+    axis.axhline(random["miou"], linestyle="--", color="grey", label="random weights")
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("epoch of the pre-training")
+    axis.set_ylabel("mIoU on held scans")
+    axis.set_title("linear layer on frozen features", fontsize=10)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    with partial_path(file) as partial:
+        figure.savefig(partial, dpi=110, format="png")
+        commit(partial, file)
+    return True

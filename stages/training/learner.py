@@ -44,6 +44,7 @@ class LoopConfig(Settings):
     compile: bool = False
     sync_bn: bool = True
     validate_every_epochs: int = Field(1, ge=1)
+    keep_every_epochs: int | None = Field(None, ge=1)  # weights that stay, to be looked at later
     seed: int = Field(0, ge=0)
 
 

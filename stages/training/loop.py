@@ -150,6 +150,8 @@ class Loop:
         if self._is_measured(epoch + 1):
             line |= self._measure(epoch + 1)
         self.position.measured, self.position.sums = line, {}
+        if self.config.keep_every_epochs and (epoch + 1) % self.config.keep_every_epochs == 0:
+            self._keep(epoch + 1)
         if log:
             log.epoch(line)
             progress.note(_summary(self.folder.label, self.config.epochs, line))
@@ -233,6 +235,11 @@ class Loop:
                 self.learner.save_to_use(self.folder.best, self._meta(self.position.best))
         self.procs.wait()
         return found
+
+    def _keep(self, epoch: int) -> None:
+        if self.procs.is_first:
+            kept = self.folder.kept(epoch)
+            self.learner.save_to_use(kept, self._meta(self.position.measured))
 
     def _is_best(self, found: dict[str, float]) -> bool:
         if self.position.best is None:

@@ -12,7 +12,7 @@ from cache.commit import LockedError, commit, lock, partial_path, remove
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
 SHOWN = "shown.json"
-LAST, BEST = "last", "best"
+LAST, BEST, KEPT = "last", "best", "kept"
 
 
 class RunFolder:
@@ -76,6 +76,10 @@ class RunFolder:
     def best(self) -> Path:
         """The best by the task's headline on held rows."""
         return self.path / BEST
+
+    def kept(self, epoch: int) -> Path:
+        """Weights as they were after an epoch."""
+        return self.path / KEPT / f"{epoch:05d}"
 
     @property
     def is_finished(self) -> bool:

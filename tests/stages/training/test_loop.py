@@ -149,6 +149,17 @@ def test_the_averaged_network_is_judged_and_kept(tmp_path: Path) -> None:
     )
 
 
+def test_weights_are_kept_every_few_epochs(tmp_path: Path) -> None:
+    config = CONFIG.model_copy(update={"keep_every_epochs": 3})
+    run_toy(tmp_path / "run", config, stop_after_epoch=4)
+    run_toy(tmp_path / "run", config)
+    kept = sorted((tmp_path / "run" / "kept").iterdir())
+    assert [read_meta(folder).position["epoch"] for folder in kept] == [3, 6]
+    last = read_arrays(tmp_path / "run" / "last", WEIGHTS)
+    for name, value in read_arrays(kept[-1], WEIGHTS).items():
+        np.testing.assert_array_equal(value, last[name])
+
+
 def test_what_is_not_finite_stops_and_is_kept(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteError, match=r"step \d: not finite: loss inf.*Try a lower lr"):
         run_toy(tmp_path, task=toy(poison_row=17))

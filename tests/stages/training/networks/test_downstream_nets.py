@@ -12,6 +12,7 @@ from stages.training.initial import apply_initial, load_initial
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
+from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
 from stages.training.tasks.classification import (
     ClassificationConfig,
     accuracies,
@@ -138,12 +139,13 @@ def test_shapes_of_two_steps_at_the_papers_size() -> None:
     for model, inputs in (
         (PointClassifier(ClassifierShape()), (torch.randn(2, 1024, 3),)),
         (PartSegmenter(PartSegmenterShape()), (torch.randn(2, 2048, 3), torch.tensor([3, 15]))),
+        (SceneSegmenter(SegmenterShape()), (torch.rand(1, 8192, 3) * 6,)),
     ):
         optimizer = torch.optim.AdamW(model.parameters())
         for _ in range(2):
             output = model(*inputs)
             output.square().mean().backward()
             optimizer.step()
-        assert output.shape in ((2, 40), (2, 2048, 50))
+        assert output.shape in ((2, 40), (2, 2048, 50), (1, 8192, 20))
         missing = [name for name, p in model.named_parameters() if p.grad is None]
         assert not missing

@@ -1,0 +1,95 @@
+"""The command `probe`, which also closes each pre-training: what frozen features know."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.commands.options import (
+    DEFAULT_ROOT,
+    Config,
+    Debug,
+    Device,
+    Overrides,
+    Root,
+    open_workspace,
+)
+from pipeline.config import ConfigError, load_section
+from pipeline.workspace import Workspace
+
+PROBED, SCANS = "modelnet40", "scans"
+
+
+def probe(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="As finetune's --init; default: the configured pre-training."),
+    ] = None,
+    data: Annotated[
+        str, typer.Option(help="A prepared classification set, or `scans` for ScanNet's scenes.")
+    ] = PROBED,
+    device: Device = "auto",
+    config: Config = "paper",
+    workspace: Root = DEFAULT_ROOT,
+    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
+    debug: Debug = False,
+) -> None:
+    """Probe frozen features with little learning on top.
+
+    Of shapes: a linear SVM, and few-shot episodes of it. Of scans: a linear layer over each point's
+    features, for every checkpoint that a pre-training kept, and for random weights.
+    """
+    from stages.training.pretrain import PretrainConfig
+
+    paths = open_workspace(workspace)
+    if source is None:
+        name = load_section(config, "pretrain", PretrainConfig, overrides).name
+        source = str(paths.pretrained(name))
+    if data == SCANS:
+        if not Path(source).is_dir():
+            raise ConfigError(f"{source}: expected the folder of a run or of a checkpoint of ours")
+        probe_scans(Path(source), device, config, overrides, paths)
+    else:
+        probe_shapes(source, data, device, config, overrides, paths)
+
+
+def probe_shapes(
+    source: str, data: str, device: str, config: str, overrides: Sequence[str], paths: Workspace
+) -> None:
+    """Probe on a classification set, say what was found, and keep it in a run's folder."""
+    from pipeline.summaries import print_probe
+    from stages.device import choose_device
+    from stages.training import probes
+    from stages.training.run_folder import read_card, write_json
+    from stages.training.tasks.classification import ClassificationConfig
+
+    settings = load_section(config, "classification", ClassificationConfig, overrides)
+    found = probes.probe(
+        probes.load_encoder(source, settings.encoder), paths.objects(data),
+        num_points=settings.num_points, device=choose_device(device),
+    )  # fmt: skip
+    if Path(source).is_dir() and read_card(Path(source)) is not None:
+        write_json(Path(source) / f"probe_{data}.json", found)
+    print_probe(found, source, data)
+
+
+def probe_scans(
+    run: Path, device: str, config: str, overrides: Sequence[str], paths: Workspace
+) -> None:
+    """Probe all that a run kept on the prepared scans, say it, draw it, and keep it in its folder."""
+    from stages.device import choose_device
+    from stages.report.curves import draw_scan_probe
+    from stages.training import scan_probe
+    from stages.training.run_folder import write_json
+    from stages.training.tasks.segmentation.task import SegmentationConfig
+
+    settings = load_section(config, "segmentation", SegmentationConfig, overrides)
+    look = scan_probe.Look(settings.num_points, settings.norm_input)
+    typer.echo(f"probe of {run} on scans, a linear layer on frozen features of points:")
+    found = scan_probe.probe_run(
+        run, paths.scans, settings.encoder, look, device=choose_device(device), say=typer.echo
+    )
+    write_json(run / "probe_scans.json", found)
+    draw_scan_probe(found, run / "probe_scans.png")
+    typer.echo(f"  in {run / 'probe_scans.json'}")
