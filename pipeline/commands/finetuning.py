@@ -40,8 +40,8 @@ class Task(StrEnum):
 Init = Annotated[
     str | None,
     typer.Option(
-        help="A run's or checkpoint's folder, a PyTorch checkpoint of Point-MAE, Point-BERT or "
-        "MaskPoint, or scratch; default: the configured pre-training."
+        help="A run's or checkpoint's folder, a PyTorch checkpoint of Point-MAE, Point-BERT, "
+        "MaskPoint or (for detection, kind 3detr) 3DETR, or scratch; default: the configured pre-training."
     ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs of a task, each with the next seed.")]

@@ -2,10 +2,12 @@
 
 Others' are PyTorch checkpoints of Point-MAE (Pang-Yatian/Point-MAE @ 7445a68), Point-BERT
 (Julie-tang00/Point-BERT @ ce5a6e1) and MaskPoint (WisconsinAIVision/MaskPoint @ f65c088), pre-trained or
-fine-tuned; they share their names but for prefixes.
+fine-tuned, which share their names but for prefixes; and of 3DETR (facebookresearch/3detr @ a5d1aad),
+for a detector of its kind.
 """
 
 import pickle
+from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from cache.checkpoint import WEIGHTS, has_checkpoint, read_arrays, read_meta
 from stages.training.checkpoints import to_tensors
+from stages.training.networks.detr_layout import from_detr, is_detr
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.pointmae_layout import from_pointmae
 
@@ -61,7 +64,7 @@ def load_initial(source: str) -> Initial:
         return _load_theirs(path)
     raise ValueError(
         f"--init {source}: expected the folder of a run or of a checkpoint, a PyTorch checkpoint of "
-        f"Point-MAE, Point-BERT or MaskPoint, or {SCRATCH}"
+        f"Point-MAE, Point-BERT, MaskPoint or 3DETR, or {SCRATCH}"
     )
 
 
@@ -76,7 +79,8 @@ def _load_ours(path: Path) -> Initial:
 
 def _load_theirs(path: Path) -> Initial:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Namespace]):  # 3DETR's keep their options; data only
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path}: no PyTorch checkpoint of tensors: {error}") from None
     for key in ("base_model", "model_state_dict", "model"):
@@ -85,6 +89,9 @@ def _load_theirs(path: Path) -> Initial:
     state = (
         {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, dict) else {}
     )
+    if is_detr(state):
+        detector, dropped = from_detr(state)
+        return Initial(path.name, detector, dropped)
     try:
         mapped = from_pointmae(state)
     except ValueError as error:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
+from stages.training.initial import apply_initial, load_initial
 from stages.training.networks.detector import (
     Detector,
     DetectorShape,
     DetrEncoderShape,
     FourierPosition,
 )
+from stages.training.networks.detr_layout import from_detr, is_detr
 from stages.training.networks.encoder import EncoderShape
 from tests.conftest import SHARED, golden_files
 
@@ -20,50 +22,6 @@ SMALL = DetectorShape(
     kind="3detr", own=DetrEncoderShape(num_tokens=64, width=32, layers=2, heads=4, hidden=24),
     width=48, layers=3, heads=4, hidden=56, num_queries=16,
 )  # fmt: skip
-RENAMED = (
-    ("pre_encoder.mlp_module.layer", "encoder.gather.layers."), (".bn.bn.", ".norm."),
-    (".conv.weight", ".linear.weight"), ("decoder.norm.", "norm."), ("decoder.layers.", "layers."),
-    ("multihead_attn", "cross_attn"), ("pos_embedding.gauss_B", "position.frequencies"),
-    ("query_projection.layers.", "query."),
-    ("mlp_heads.sem_cls_head", "heads.logits"), ("mlp_heads.center_head", "heads.offset"),
-    ("mlp_heads.size_head", "heads.size"), ("mlp_heads.angle_residual_head", "heads.angle"),
-)  # fmt: skip
-
-
-def ours_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """3DETR's tensors by our names; its angle classes, one only for ScanNet, have no place."""
-    found = {}
-    for key, value in state.items():
-        name = key
-        if "angle_cls_head" in name:
-            continue
-        if name.startswith("encoder.layers."):
-            name = name.replace("encoder.layers.", "encoder.layers.layers.", 1)
-        for theirs, ours in RENAMED:
-            name = (
-                name.replace(theirs, ours)
-                if not (ours == "layers." and "encoder" in name)
-                else name
-            )
-        for kind, step in (("encoder_to_decoder_projection.layers", 3), ("heads", 4)):
-            name = _place(name, kind, step)
-        found[name] = value.flatten(1) if value.ndim > 2 else value
-    return found
-
-
-def _place(name: str, kind: str, step: int) -> str:
-    """Layers in a flat sequence of (linear, norm, activation, ...) by their place in it."""
-    if kind == "heads" and name.startswith("heads."):
-        head, _, rest = name.removeprefix("heads.").partition(".layers.")
-        number, _, what = rest.partition(".")
-        layer, part = divmod(int(number), step)
-        target = "last" if layer == 2 else f"hidden.{layer}.{'norm' if part else 'linear'}"
-        return f"heads.{head}.{target}.{what}"
-    if name.startswith(kind):
-        number, _, what = name.removeprefix(f"{kind}.").partition(".")
-        layer, part = divmod(int(number), step)
-        return f"project.{layer}.{'norm' if part else 'linear'}.{what}"
-    return name
 
 
 def full(name: str) -> Path:
@@ -76,7 +34,10 @@ def test_the_official_model() -> None:
     golden = np.load(full("model.npz"))
     state = torch.load(full("checkpoint.pth"), weights_only=True)["model"]
     model = Detector(SMALL).eval()
-    model.load_state_dict(ours_of(state))
+    assert is_detr(state)
+    tensors, dropped = from_detr(state)
+    assert all("angle_cls" in name for name in dropped)
+    model.load_state_dict(tensors)
 
     def tensor(name: str) -> torch.Tensor:
         return torch.from_numpy(golden[name])
@@ -122,3 +83,14 @@ def test_every_weight_learns(kind: str) -> None:
     assert raw.offset.abs().max() <= 0.5
     (raw.logits.sum() + raw.offset.sum() + raw.size.sum() + raw.angle.sum()).backward()
     assert not [name for name, p in model.named_parameters() if p.grad is None]
+
+
+def test_an_official_checkpoint_is_a_first_weight() -> None:
+    initial = load_initial(str(full("checkpoint.pth")))
+    model = Detector(SMALL)
+    matched = apply_initial(model, initial)
+    assert not matched.new
+    assert all("angle_cls" in name for name in matched.dropped)
+    # A student's encoder has none of it.
+    with pytest.raises(ValueError, match=r"none of its \d+ tensors fits this encoder"):
+        apply_initial(Detector(SMALL.model_copy(update={"kind": "student"})), initial)

@@ -1,0 +1,71 @@
+"""Scene tasks under torchrun: two processes are as one."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cache.checkpoint import WEIGHTS, read_arrays
+from tests.conftest import REPOSITORY
+from tests.scans_world import prepare_golden_scans
+
+ENCODER = "{width: 24, depth: 2, num_heads: 2, patch_hidden: 8, num_patches: 24, patch_size: 8, drop_path: 0}"
+TRAINING = "epochs: 3, batch: 2, lr: 0.0005, warmup_epochs: 1, precision: fp32"
+YAML = f"""
+segmentation:
+  num_points: 256
+  encoder: {ENCODER}
+  head_widths: [16, 16]
+  dropout: 0
+  test_draws: 1
+  vote_rounds: 1
+  training: {{{TRAINING}, optimizer: adam}}
+detection:
+  num_points: 512
+  cuboid_min_points: 256
+  encoder: {ENCODER}
+  decoder_width: 32
+  decoder_layers: 2
+  num_queries: 16
+  dropout: 0
+  head_dropout: 0
+  test_draws: 1
+  training: {{{TRAINING}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("scannet")
+    prepare_golden_scans(root)
+    (root / "small.yaml").write_text(YAML)
+    return root
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_two_processes_are_as_one(world: Path, task: str) -> None:
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    for name, arguments in (("one", []), ("two", launcher)):
+        subprocess.run(
+            [sys.executable, *arguments, "-m", "pipeline", "finetune", task, "--init", "scratch",
+             "--device", "cpu", "--config", str(world / "small.yaml"), "--workspace", str(world),
+             "--set", f"{task}.name={name}"],
+            cwd=REPOSITORY, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+    runs = [world / "finetune" / task / name / "seed0" for name in ("one", "two")]
+    lines = [
+        [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        for run in runs
+    ]
+    for first, second in zip(*lines, strict=True):
+        for key in ("loss", "grad_norm"):
+            assert second[key] == pytest.approx(first[key], rel=2e-3), key
+    one, two = (read_arrays(run / "last", WEIGHTS) for run in runs)
+    assert one.keys() == two.keys()
