@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 from typer.testing import CliRunner
 
 from pipeline.cli import app
@@ -21,13 +22,14 @@ def prepare_golden_scans(root: Path) -> None:
     _prepare(root, {"train": [FIRST, SECOND], "val": [THIRD], "test": []})
 
 
-def prepare_real_scan(root: Path, votenet: Path) -> None:
-    """The real scan for training, and the same one again to be judged on."""
+def prepare_real_scan(root: Path, votenet: Path, every: int = 1) -> None:
+    """The real scan, or every so manieth vertex of it, for training, and again to be judged on."""
     folder = root / "votenet"
     folder.mkdir()
-    for file in votenet.glob("scene0000_00_*.npy"):
-        shutil.copy(file, folder)
-        shutil.copy(file, folder / file.name.replace("_00_", "_01_", 1))
+    for name in ("vert", "sem_label", "ins_label"):
+        values = np.load(votenet / f"scene0000_00_{name}_all.npy")[::every]
+        for scene in ("scene0000_00", "scene0000_01"):
+            np.save(folder / f"{scene}_{name}_all.npy", values)
     _prepare(
         root,
         {"train": ["scene0000_00"], "val": ["scene0000_01"], "test": []},

@@ -10,7 +10,6 @@ import typer
 
 from pipeline.commands.options import (
     DEFAULT_ROOT,
-    INTERRUPTED,
     Config,
     Debug,
     Device,
@@ -89,10 +88,28 @@ def finetune_all(
 
     Finished runs are not run again, stopped ones go on. A task that fails does not stop the others.
     """
+    from stages.device import choose_device
+    from stages.training.processes import joined
+
+    with joined(choose_device(device)):
+        _finetune_all(
+            init, seeds, name, device, overwrite, config, overrides, open_workspace(workspace)
+        )
+
+
+def _finetune_all(
+    init: str | None,
+    seeds: int,
+    name: str | None,
+    device: str,
+    overwrite: bool,
+    config: str,
+    overrides: Sequence[str],
+    paths: Workspace,
+) -> None:
     from pipeline.summaries import print_finetuning
     from stages.report.tables import print_table, write_table
 
-    paths = open_workspace(workspace)
     init = init or _configured(config, overrides, paths)
     chosen = [(task, *_task(task, config, overrides, paths)) for task in Task]
     summaries, left_out, failed = {}, {}, {}
@@ -113,7 +130,7 @@ def finetune_all(
             print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
             summaries[task.value] = finished.summary
         if finished.outcome is not None and not finished.outcome.finished:
-            raise typer.Exit(INTERRUPTED)
+            return
     if _is_first():
         table = paths.finetuning_table(name or "configured")
         write_table(table, summaries, left_out, failed)

@@ -57,7 +57,13 @@ class Processes:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that torchrun started, until the context ends."""
+    """Join the processes that torchrun started, until the context ends; within another, stay joined.
+
+    Processes can join once: several trainings in one command share an outer context.
+    """
+    if dist.is_available() and dist.is_initialized():
+        yield Processes(dist.get_rank(), dist.get_world_size())
+        return
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
         yield Processes()

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import detection, extract, objects, pretrain, teacher_cache
+from tests.benchmarks import detection, extract, objects, pretrain, segmentation, teacher_cache
 
 BENCHMARKS = {
     "extract": extract.main,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "pretrain": pretrain.main,
     "objects": objects.main,
     "detection": detection.main,
+    "segmentation": segmentation.main,
 }
 
 if __name__ == "__main__":
