@@ -161,7 +161,7 @@ segmentation:
   encoder: {width: 192, depth: 4, num_heads: 6, patch_hidden: 64, num_patches: 1024, patch_size: 8, drop_path: 0}
   head_widths: [512, 256]
   vote_rounds: 2
-  training: {epochs: 1200, batch: 1, optimizer: adam, lr: 0.002, weight_decay: 0, warmup_epochs: 20,
+  training: {epochs: 2200, batch: 1, optimizer: adam, lr: 0.002, weight_decay: 0, warmup_epochs: 20,
              validate_every_epochs: 100, precision: fp32}
 """)
     finetune(tmp_path)
