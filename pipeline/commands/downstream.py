@@ -21,7 +21,6 @@ from pipeline.commands.options import (
     open_workspace,
 )
 from pipeline.config import ConfigError, load_section
-from pipeline.summaries import counted
 from pipeline.workspace import Workspace
 
 
@@ -120,6 +119,7 @@ def predict(
 
     One text file a scan with an nyu40 id a line, in the mesh's order, and a zip of them all.
     """
+    from pipeline.summaries import counted
     from stages.device import choose_device
     from stages.training import predict as stage
 
