@@ -89,7 +89,8 @@ def draw_scan_probe(found: Mapping[str, Any], file: Path) -> bool:
         label="pre-trained",
     )
     axis.axhline(random["miou"], linestyle="--", color="grey", label="random weights")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.2 * max(row["miou"] for row in found["curve"]) + 1e-3)
+    axis.set_xlim(left=0)
     axis.set_xlabel("epoch of the pre-training")
     axis.set_ylabel("mIoU on held scans")
     axis.set_title("linear layer on frozen features", fontsize=10)
