@@ -116,7 +116,7 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
         why = f"on {outcome.stopped_by}" if outcome.stopped_by else "as asked"
         typer.echo(
             f"{command}: stopped {why} after step {outcome.step} of {outcome.total_steps} and saved in "
-            f"{folder / 'last'}; the same command goes on from there"
+            f"{folder / 'last'}; the same command goes on from there (without --overwrite)"
         )
         if outcome.stopped_by == "SIGINT":
             raise typer.Exit(INTERRUPTED)

@@ -111,39 +111,57 @@ def _finetune_all(
     from stages.report.tables import print_table, write_table
 
     init = init or _configured(config, overrides, paths)
-    chosen = [(task, *_task(task, config, overrides, paths)) for task in Task]
+    chosen = {task: _task(task, config, overrides, paths) for task in Task}
+    if name is not None:
+        chosen = {
+            task: (_named(settings, name), store) for task, (settings, store) in chosen.items()
+        }
     summaries, left_out, failed = {}, {}, {}
-    for task, settings, store in chosen:
-        if name is not None:
-            settings = settings.model_copy(update={"name": name})
+    stopped = False
+    for task, (settings, store) in chosen.items():
         if not store.is_dir():
-            left_out[task.value] = f"{store} is not there; {_remedy(task)}"
+            left_out[task.value] = f"{store} is not there; run prepare {_data_set(task, store)}"
             continue
         if _is_first():
             typer.echo(f"finetune {task.value}")
         try:
             finished = _finetune(task, settings, store, init, seeds, device, overwrite, paths)
-        except ValueError as error:
-            failed[task.value] = str(error)
+        except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
+            if _num_processes() > 1:  # the others may not have failed, and would wait for this one
+                raise
+            failed[task.value] = " ".join(str(error).split())
             continue
         if _is_first():
             print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
             summaries[task.value] = finished.summary
         if finished.outcome is not None and not finished.outcome.finished:
-            return
-    if _is_first():
-        table = paths.finetuning_table(name or "configured")
+            stopped = True
+            break
+    if _is_first() and not stopped and (summaries or failed):
+        names = {settings.name for settings, _ in chosen.values()}
+        table = paths.finetuning_table(names.pop() if len(names) == 1 else "configured")
         write_table(table, summaries, left_out, failed)
         print_table(summaries, typer.echo)
+        typer.echo(f"  in {table}")
+    if _is_first():
         for task_name, why in left_out.items():
             typer.echo(f"  left out: {task_name}: {why}")
         for task_name, why in failed.items():
             typer.echo(f"  failed: {task_name}: {why}")
-        typer.echo(f"  in {table}")
     if failed:
         raise Failure(f"{', '.join(failed)}: failed, see above")
     if not summaries and _is_first():
         raise Failure("no task's data is prepared, see above")
+
+
+def _named(settings: "FinetuneConfig", name: str) -> "FinetuneConfig":
+    """The same task under another name. Raises ConfigError if it cannot be one."""
+    try:
+        return type(settings).model_validate({**settings.model_dump(), "name": name})
+    except ValueError:
+        raise ConfigError(
+            f"--name {name}: expected letters, digits, '_', '-' and '.', the first no sign"
+        ) from None
 
 
 def _task(
@@ -198,14 +216,13 @@ def _finetune(
     )  # fmt: skip
 
 
-def _remedy(task: Task) -> str:
-    match task:
-        case Task.CLASSIFICATION:
-            return "run prepare modelnet40"
-        case Task.PARTS:
-            return "run prepare shapenetpart"
-        case _:
-            return "run prepare scannet"
+def _data_set(task: Task, store: Path) -> str:
+    """What `prepare` calls the data that a task misses."""
+    return store.stem if task in (Task.CLASSIFICATION, Task.PARTS) else "scannet"
+
+
+def _num_processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", 1))
 
 
 def _is_first() -> bool:

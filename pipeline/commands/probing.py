@@ -54,6 +54,22 @@ def probe(
         probe_shapes(source, data, device, config, overrides, paths)
 
 
+def probe_what_is_there(
+    run: Path, device: str, config: str, overrides: Sequence[str], paths: Workspace
+) -> None:
+    """Probe a finished pre-training on what is prepared; what cannot be probed is said, no failure."""
+    for data, store in ((PROBED, paths.objects(PROBED)), (SCANS, paths.scans)):
+        if not store.is_dir():
+            continue
+        try:
+            if data == SCANS:
+                probe_scans(run, device, config, overrides, paths)
+            else:
+                probe_shapes(str(run), data, device, config, overrides, paths)
+        except (ValueError, ImportError) as error:
+            typer.echo(f"  not probed on {data}: {error}; later: distill3d probe --data {data}")
+
+
 def probe_shapes(
     source: str, data: str, device: str, config: str, overrides: Sequence[str], paths: Workspace
 ) -> None:

@@ -15,7 +15,7 @@ from pipeline.commands.options import (
     Root,
     open_workspace,
 )
-from pipeline.commands.probing import PROBED, probe_scans, probe_shapes
+from pipeline.commands.probing import probe_what_is_there
 from pipeline.config import load_section
 
 StopAfter = Annotated[
@@ -59,7 +59,4 @@ def pretrain(
     if int(os.environ.get("RANK", 0)) == 0:
         print_training("pretrain", outcome, out)
         if outcome and outcome.finished:
-            if paths.objects(PROBED).is_dir():
-                probe_shapes(str(out), PROBED, device, config, overrides, paths)
-            if paths.scans.is_dir():
-                probe_scans(out, device, config, overrides, paths)
+            probe_what_is_there(out, device, config, overrides, paths)

@@ -26,7 +26,7 @@ def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
         points = np.array(scene["points"]) / 100
         # What is under the ceiling, which would hide the rest.
         low, high = np.percentile(points[:, 2], (1, 99))
-        points = points[points[:, 2] < low + 0.75 * (high - low)]
+        points = points[points[:, 2] <= low + 0.75 * (high - low)]
         extent = np.maximum(np.ptp(points, axis=0), 0.1)
         for axis, kind in zip(row, ("true", "predicted"), strict=True):
             axis.set_axis_off()

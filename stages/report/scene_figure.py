@@ -39,7 +39,7 @@ def draw_scenes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
     for row, scene in zip(axes, shown, strict=True):
         points = np.array(scene["points"]) / 100
         low, high = np.percentile(points[:, 2], (1, 99))
-        below = points[:, 2] < low + UNDER_CEILING * (high - low)
+        below = points[:, 2] <= low + UNDER_CEILING * (high - low)
         extent = np.maximum(np.ptp(points[below], axis=0), 0.1)
         for axis, column in zip(row, COLUMNS, strict=True):
             axis.set_axis_off()

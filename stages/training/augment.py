@@ -11,6 +11,17 @@ Normalisation = Literal["unit_sphere", "center", "metric"]
 SCALE, TRANSLATION = (2 / 3, 3 / 2), 0.2
 
 
+def turned(points: Tensor, matrix: Tensor) -> Tensor:
+    """Map points (..., N, 3) by matrices (..., K, 3): (..., N, K).
+
+    By sums of products, not a matrix product, which mixed precision would round to centimetres.
+    """
+    first, second, third = (
+        points[..., axis, None] * matrix[..., None, :, axis] for axis in range(3)
+    )
+    return first + second + third
+
+
 def draw_points(
     stored: Tensor, num_points: int, draws: Draws, *, wanted: Tensor | None = None
 ) -> Tensor:

@@ -13,7 +13,7 @@ from stages.training.checkpoints import load_model
 from stages.training.initial import SCRATCH, Initial, describe, load_initial
 from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
-from stages.training.run_folder import RunFolder, read_result, write_json
+from stages.training.run_folder import RunFolder, read_card, read_result, write_json
 from stages.training.speed import ask_for_patience
 from stages.training.tasks import classification, parts
 from stages.training.tasks.detection import task as detection
@@ -78,7 +78,9 @@ def run(
             if outcome and not outcome.finished:
                 break
         if processes.is_first:
-            summary = summarise(task, out, initial.source)
+            card = read_card(folder)
+            assert card is not None
+            summary = summarise(task, out, initial.source, _but_for_seed(card.to_dict()))
             write_json(out / SUMMARY, summary)
         processes.wait()
     return Finished(outcome, folder, summary if processes.is_first else {})
@@ -160,14 +162,26 @@ def _fingerprint(initial: Initial) -> str:
     )
 
 
-def summarise(task: TaskName, out: Path, init: str) -> dict[str, Any]:
+def _but_for_seed(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs of one fine-tuning share."""
+    training = {k: v for k, v in card["config"]["training"].items() if k != "seed"}
+    return {"config": {**card["config"], "training": training}, "inputs": card["inputs"]}
+
+
+def summarise(task: TaskName, out: Path, init: str, like: Mapping[str, Any]) -> dict[str, Any]:
     """Mean and deviation of every final measure over the finished seeds, and of each class's."""
-    runs = {folder.name: read_result(folder) for folder in sorted(out.glob("seed*"))}
-    finals = [result["final"] for result in runs.values() if result]
+    found = {folder.name: read_result(folder) for folder in sorted(out.glob("seed*"))}
+    # Of this configuration: with --overwrite fewer seeds may have been run than there were before.
+    runs = {
+        name: result
+        for name, result in found.items()
+        if result and _but_for_seed(result["run"]) == like
+    }
+    finals = [result["final"] for result in runs.values()]
     summary = {
         "task": task,
         "init": init,
-        "seeds": [name for name, result in runs.items() if result],
+        "seeds": list(runs),
         "epoch": "last",
         "measures": _over_runs([_measures(final) for final in finals]),
     }

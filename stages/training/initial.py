@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +24,15 @@ from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.pointmae_layout import from_pointmae
 
 SCRATCH = "scratch"
+# What makes numpy's numbers out of bytes; by its name, which is numpy's own affair.
+_SCALAR = np.float64(0).__reduce__()[0]
+# What published checkpoints hold beside tensors: options, and measures as numpy's numbers.
+PLAIN: list[Any] = [
+    Namespace,
+    np.dtype,
+    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64")),
+    *((_SCALAR, f"{module}.multiarray.scalar") for module in ("numpy.core", "numpy._core")),
+]
 HEAD_DIM = 64  # of the published transformers, which do not say their number of heads
 
 
@@ -79,7 +89,7 @@ def _load_ours(path: Path) -> Initial:
 
 def _load_theirs(path: Path) -> Initial:
     try:
-        with torch.serialization.safe_globals([Namespace]):  # 3DETR's keep their options; data only
+        with torch.serialization.safe_globals(PLAIN):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(f"{path}: no PyTorch checkpoint of tensors: {error}") from None
@@ -89,10 +99,10 @@ def _load_theirs(path: Path) -> Initial:
     state = (
         {k: v for k, v in found.items() if isinstance(v, Tensor)} if isinstance(found, dict) else {}
     )
-    if is_detr(state):
-        detector, dropped = from_detr(state)
-        return Initial(path.name, detector, dropped)
     try:
+        if is_detr(state):
+            detector, dropped = from_detr(state)
+            return Initial(path.name, detector, dropped)
         mapped = from_pointmae(state)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

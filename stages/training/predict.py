@@ -24,6 +24,7 @@ def run(run: Path, store: Path, split: str, out: Path, *, device: torch.device) 
     A line is the nyu40 id of a vertex, in the mesh's order. Raises ValueError if the run is no
     finished segmentation, or if no scan of the split is prepared.
     """
+    out = out.resolve()
     card = read_card(run)
     if card is None or card.kind != KIND or read_result(run) is None:
         raise ValueError(

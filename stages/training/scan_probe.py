@@ -114,6 +114,8 @@ def _training_rows(encoder: PointEncoder, scenes: Scenes, look: Look) -> tuple[T
             chosen = (kinds != UNLABELLED).nonzero()[:POINTS_A_SCENE, 0]
             features.append(own[chosen].half())
             labels.append(kinds[chosen].long())
+    if not any(len(own) for own in labels):
+        raise ValueError("no vertex of the training scans is of one of the 20 classes")
     return torch.cat(features), torch.cat(labels)
 
 

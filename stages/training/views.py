@@ -16,6 +16,7 @@ from torch import Tensor
 
 from cache.card import CardError
 from cache.frames import frames_path, read_frames
+from stages.training.augment import turned
 from stages.training.pairs import Pairs
 
 COLUMNS = (
@@ -51,7 +52,7 @@ class Views:
         """Which of the points (B, P, 3), camera-frame metres, the teacher saw: (B, P) bool."""
         rows = rows.to(self.projection.device)
         projection = self.projection[rows]
-        pixels = points @ projection[:, :, :3].transpose(1, 2) + projection[:, None, :, 3]
+        pixels = turned(points, projection[:, :, :3]) + projection[:, None, :, 3]
         depth = pixels[..., 2]
         where = pixels[..., :2] / depth.clamp(min=1e-6)[..., None]
         inside = (where - self.center[rows][:, None]).abs() <= self.half[rows][:, None]
@@ -60,7 +61,7 @@ class Views:
     def turn_upright(self, points: Tensor, rows: Tensor) -> Tensor:
         """Turn points (B, P, 3) of the camera's frame so that z is up."""
         upright = self.upright[rows.to(self.upright.device)]
-        return points @ upright.transpose(1, 2)
+        return turned(points, upright)
 
 
 def load_views(frames: Path, pairs: Pairs, crop: str) -> Views:

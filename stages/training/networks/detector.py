@@ -61,7 +61,8 @@ class FourierPosition(nn.Module):
     def forward(self, points: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Return the features; the range (B, 3) is the scene's."""
         share = (points - low[:, None]) / (high - low)[:, None]
-        angle = 2 * math.pi * share @ self.frequencies
+        x, y, z = (share[..., axis, None] * self.frequencies[axis] for axis in range(3))
+        angle = 2 * math.pi * (x + y + z)  # no matrix product, which mixed precision would round
         return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 

@@ -25,8 +25,11 @@ def is_detr(state: Mapping[str, Tensor]) -> bool:
 def from_detr(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Return its tensors by our names, and those that have no place here.
 
-    Only its angle classes have none: ScanNet's boxes have one angle.
+    Only its angle classes have none: ScanNet's boxes have one angle. Raises ValueError if it is of
+    3DETR-m.
     """
+    if any("interim_downsampling" in name for name in state):
+        raise ValueError("it is of 3DETR-m, whose masked encoder is not this one; 3DETR's is")
     found, dropped = {}, []
     for key, value in state.items():
         name = key

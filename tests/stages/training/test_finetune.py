@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cache.checkpoint import WEIGHTS, read_arrays
 from pipeline.cli import app
+from pipeline.config import ConfigError
 from stages.sources import modelnet40, shapenetpart
 from stages.training.checkpoints import load_model
 from stages.training.initial import apply_initial, load_initial
@@ -156,6 +157,23 @@ def test_a_task_that_fails_does_not_stop_the_others(world: Path) -> None:
     assert "failed: classification: a batch of 1000 is more than" in said
     table = json.loads((world / "finetune" / "some.json").read_text())
     assert list(table["tasks"]) == ["parts"]
+
+
+def test_names_that_lead_elsewhere_are_refused(world: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["finetune-all", "--init", "scratch", "--name", "../x", "--workspace", str(world)]
+    )
+    assert isinstance(result.exception, ConfigError)
+    assert "--name ../x" in str(result.exception)
+
+
+def test_fewer_seeds_of_another_configuration_are_not_mixed(world: Path) -> None:
+    arguments = ["finetune", "classification", "--init", "scratch", "--device", "cpu",
+                 "--set", "classification.name=again", "--set", "classification.training.epochs=1"]  # fmt: skip
+    invoke(world, *arguments, "--seeds", "2")
+    invoke(world, *arguments, "--overwrite", "--set", "classification.training.lr=0.001")
+    summary = json.loads((world / "finetune/classification/again/result.json").read_text())
+    assert summary["seeds"] == ["seed0"]
 
 
 def test_seeds_are_summed_up(world: Path) -> None:

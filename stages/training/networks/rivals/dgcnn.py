@@ -17,7 +17,8 @@ SLOPE = 0.2
 def feature_neighbors(x: Tensor, k: int) -> Tensor:
     """Indices (B, N, k) of the nearest in features (B, N, C), oneself among them."""
     x = x.float()
-    product = x @ x.transpose(1, 2)
+    with torch.autocast(x.device.type, enabled=False):  # which would find other neighbours
+        product = x @ x.transpose(1, 2)
     square = product.diagonal(dim1=1, dim2=2)
     distance = square[:, :, None] + square[:, None] - 2 * product
     return distance.topk(min(k, x.shape[1]), dim=-1, largest=False).indices

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cache.scans import DETECTION_IDS, read_scan, scenes_of
+from stages.training.augment import turned
 from stages.training.draws import Draws, seed_of
 from stages.training.tasks.detection.criterion import Truth
 
@@ -175,7 +176,7 @@ def turn(points: Tensor, boxes: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor
     angle = float(numbers[2]) * 2 * TURN - TURN
     c, s = math.cos(angle), math.sin(angle)
     rotation = points.new_tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    centers = (boxes[:, :3] * flip) @ rotation.T
+    centers = turned(boxes[:, :3] * flip, rotation)
     size = boxes[:, 3:]
     # The smallest aligned box around the turned one.
     grown = torch.stack(
@@ -186,7 +187,7 @@ def turn(points: Tensor, boxes: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor
         ],
         dim=1,
     )
-    return (points * flip) @ rotation.T, torch.cat([centers, grown], dim=1)
+    return turned(points * flip, rotation), torch.cat([centers, grown], dim=1)
 
 
 def collate(points: Tensor, boxes: list[Tensor], labels: list[Tensor]) -> Batch:

@@ -166,7 +166,7 @@ def present_of(scenes: Scenes) -> Tensor:
 
 
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
+    return sum(values) / len(values) if values else 0.0
 
 
 def _detections(found: Prediction, kept: Tensor, rows: Tensor) -> Boxes:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cache.scans import read_scan, scenes_of
+from stages.training.augment import turned
 from stages.training.draws import Draws
 from stages.training.tasks.segmentation.scores import classes_of
 
@@ -85,4 +86,4 @@ def augmented(points: Tensor, draws: Draws, scale: tuple[float, float]) -> Tenso
     factor = scale[0] + (scale[1] - scale[0]) * numbers[:, 2]
     matrix = rotation.unflatten(1, (3, 3)) * factor[:, None, None]
     middle = points.mean(dim=1, keepdim=True)
-    return (points - middle) @ matrix.transpose(1, 2) + middle
+    return turned(points - middle, matrix) + middle

