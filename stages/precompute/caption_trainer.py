@@ -39,7 +39,7 @@ class SmallLanguageModel(Settings):
 class TeacherTrainConfig(Settings):
     """What is trained, and how. Defaults are the official MLP recipe."""
 
-    name: str = Field("trained", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+    name: str = Field("trained", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     tower: str = "ViT-B-32-quickgelu"
     pretrained: str = "openai"
     small_tower: SmallTower | None = None  # instead of `tower`

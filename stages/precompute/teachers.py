@@ -33,7 +33,7 @@ Arrays = dict[str, Tensor]
 class TeacherConfig(Settings):
     """Which teacher, and how it looks at images. Defaults are the paper's."""
 
-    name: str = Field("clipcap", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+    name: str = Field("clipcap", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     kind: Literal["clipcap", "clip-global", "timm", "random"] = "clipcap"
     # ClipCap's checkpoint: a file, `conceptual` (downloaded), or `trained` (by teacher-train).
     source: str = "conceptual"

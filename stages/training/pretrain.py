@@ -56,7 +56,7 @@ ROWS_AT_A_TIME = 256
 class PretrainConfig(Settings):
     """What is learned, by whom, from what. Defaults are the paper's."""
 
-    name: str = Field("distill", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+    name: str = Field("distill", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     teacher: str = "clipcap"  # whose prefixes, by the name of its store
     splits: tuple[str, ...] = ("train",)
     held_splits: tuple[str, ...] = ("val",)  # for the validation loss; none if empty

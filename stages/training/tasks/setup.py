@@ -18,7 +18,7 @@ from stages.training.task import Task
 class FinetuneConfig(Settings):
     """What every downstream task has."""
 
-    name: str = Field("distill", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+    name: str = Field("distill", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     encoder: EncoderShape = EncoderShape()
     # Of scratch: as in pre-training, or torch's defaults, as the reference's fine-tuning has it.
     init: Literal["pretraining", "torch"] = "pretraining"
