@@ -8,7 +8,16 @@ from typing import Annotated, NoReturn
 import typer
 
 from cache.card import OtherConfigurationError
-from pipeline.commands import data, downstream, finetuning, looking, probing, student, teacher
+from pipeline.commands import (
+    data,
+    downstream,
+    finetuning,
+    judging,
+    looking,
+    probing,
+    student,
+    teacher,
+)
 from pipeline.commands.options import INTERRUPTED, Failure
 from pipeline.config import ConfigError
 
@@ -42,7 +51,8 @@ app.command("prepare")(downstream.prepare)
 app.command("finetune")(finetuning.finetune)
 app.command("finetune-all")(finetuning.finetune_all)
 app.command("probe")(probing.probe)
-app.command("predict")(downstream.predict)
+app.command("evaluate")(judging.evaluate)
+app.command("predict")(judging.predict)
 app.command("caption")(teacher.caption)
 app.command("pack-sens")(data.pack_sens)
 app.command("inspect")(looking.inspect)

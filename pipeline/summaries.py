@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stages.precompute.prepare_scans import ScansReport
     from stages.precompute.teacher_cache import CacheReport
     from stages.sources.scannet_layout import SceneList
+    from stages.training.evaluate import Evaluated
     from stages.training.finetune import Finished
     from stages.training.loop import Outcome
 
@@ -161,6 +162,20 @@ def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
         header, rows = class_rows(summary)
         for row in (header, *rows):
             typer.echo(f"  {row[0]:<16}" + "".join(f"{cell:>14}" for cell in row[1:]))
+
+
+def print_evaluated(found: "Evaluated", weights: str, run: Path) -> None:
+    """Say what a checkpoint reaches, beside what its run had found of it."""
+    typer.echo(f"evaluate {found.task}: {weights} of {run}, epoch {found.epoch}")
+    for name in found.changed:
+        typer.echo(f"  its data of {name} is not the run's any more")
+    for name, value in found.measures.items():
+        before = found.before.get(name)
+        typer.echo(
+            f"  {name:<22} {value:.4f}"
+            + (f"   (the run: {before:.4f})" if before is not None else "")
+        )
+    typer.echo(f"  in {run / f'evaluated_{weights}.json'}")
 
 
 def print_probe(found: Mapping[str, Any], source: str, data: str) -> None:

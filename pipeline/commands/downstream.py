@@ -1,4 +1,4 @@
-"""Commands around the downstream tasks: `prepare`, `predict`."""
+"""The command `prepare`: downstream data sets into the cache."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +10,6 @@ from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
     Debug,
-    Device,
     Failure,
     Overrides,
     Overwrite,
@@ -103,30 +102,6 @@ def _prepare_scannet(
         raise Failure(f"{len(report.failed)} scenes failed, see above")
     if strict and report.missing:
         raise Failure("some listed scenes are not there, see above (--strict)")
-
-
-def predict(
-    run: Annotated[Path, typer.Argument(help="A finished segmentation run, such as .../seed0.")],
-    split: Annotated[str, typer.Option(help="Of the prepared scans; test has no labels.")] = "test",
-    out: Annotated[
-        Path | None, typer.Option(help="A folder; default: predictions/<split> in the run's.")
-    ] = None,
-    device: Device = "auto",
-    workspace: Root = DEFAULT_ROOT,
-    debug: Debug = False,
-) -> None:
-    """Label every vertex of a split's scans, as ScanNet's benchmark takes it.
-
-    One text file a scan with an nyu40 id a line, in the mesh's order, and a zip of them all.
-    """
-    from pipeline.summaries import counted
-    from stages.device import choose_device
-    from stages.training import predict as stage
-
-    paths = open_workspace(workspace)
-    out = out or run / "predictions" / split
-    count = stage.run(run, paths.scans, split, out, device=choose_device(device))
-    typer.echo(f"predict: {counted(count, 'scan')} of {split}; in {out} and {out}.zip")
 
 
 def _sample_of(paths: Workspace, data_set: DataSet) -> Path:

@@ -168,23 +168,20 @@ def _task(
     task: Task, config: str, overrides: Sequence[str], paths: Workspace
 ) -> tuple["FinetuneConfig", Path]:
     """A task's configuration, and the store that it reads."""
-    from stages.training.tasks.classification import ClassificationConfig
-    from stages.training.tasks.detection.task import DetectionConfig
-    from stages.training.tasks.parts import PartsConfig
-    from stages.training.tasks.segmentation.task import SegmentationConfig
+    from stages.training.finetune import TASKS
 
-    match task:
-        case Task.CLASSIFICATION:
-            shapes = load_section(config, "classification", ClassificationConfig, overrides)
-            return shapes, paths.objects(shapes.data)
-        case Task.PARTS:
-            parts = load_section(config, "parts", PartsConfig, overrides)
-            return parts, paths.objects(parts.data)
-        case Task.SEGMENTATION:
-            scenes = load_section(config, "segmentation", SegmentationConfig, overrides)
-            return scenes, paths.scans
-        case Task.DETECTION:
-            return load_section(config, "detection", DetectionConfig, overrides), paths.scans
+    settings = load_section(config, task.value, TASKS[task.value], overrides)
+    return settings, store_of(settings, paths)
+
+
+def store_of(settings: "FinetuneConfig", paths: Workspace) -> Path:
+    """The store that a task reads."""
+    from stages.training.tasks.classification import ClassificationConfig
+    from stages.training.tasks.parts import PartsConfig
+
+    if isinstance(settings, ClassificationConfig | PartsConfig):
+        return paths.objects(settings.data)
+    return paths.scans
 
 
 def _configured(config: str, overrides: Sequence[str], paths: Workspace) -> str:

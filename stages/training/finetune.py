@@ -22,6 +22,12 @@ from stages.training.tasks.setup import Downstream, FinetuneConfig
 
 KIND, SCHEMA_VERSION = "fine-tuning", 1
 TaskName = Literal["classification", "parts", "detection", "segmentation"]
+TASKS: dict[str, type[FinetuneConfig]] = {
+    "classification": classification.ClassificationConfig,
+    "parts": parts.PartsConfig,
+    "segmentation": segmentation.SegmentationConfig,
+    "detection": detection.DetectionConfig,
+}
 SUMMARY = "result.json"
 SHOWN = ("boxes", "scenes", "shapes")  # what figures show, of a final evaluation
 
@@ -98,7 +104,7 @@ def _run_seed(
     patient: bool,
     say: Callable[[str], None],
 ) -> Outcome | None:
-    downstream = _build(task, config, store, initial, device)
+    downstream = build_task(task, config, store, initial, device)
     inputs = {**downstream.inputs, "init": _fingerprint(initial)}
     folder = RunFolder(
         out, Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
@@ -119,23 +125,24 @@ def _run_seed(
         model = load_model(folder.last).to(device)
         with torch.no_grad():
             measured = downstream.finish(model)
-        folder.write_shown({key: measured.pop(key) for key in SHOWN if key in measured})
+        folder.write_shown({key: measured[key] for key in SHOWN if key in measured})
         folder.write_result(
             {
                 "run": folder.card.to_dict(),
                 "init": initial.source,
                 "last": outcome.metrics,
                 "best": outcome.best,
-                "final": measured,
+                "final": without_shown(measured),
             }
         )
     processes.wait()
     return outcome
 
 
-def _build(
-    task: TaskName, config: FinetuneConfig, store: Path, initial: Initial, device: torch.device
+def build_task(
+    task: str, config: FinetuneConfig, store: Path, initial: Initial, device: torch.device
 ) -> Downstream:
+    """Read a task's data and make its network. Raises ValueError if the data is not all there."""
     match config:
         case classification.ClassificationConfig():
             return classification.build(config, store, initial, device)
@@ -168,6 +175,15 @@ def _but_for_seed(card: Mapping[str, Any]) -> dict[str, Any]:
     return {"config": {**card["config"], "training": training}, "inputs": card["inputs"]}
 
 
+def read_run(run: Path) -> tuple[str, Card, FinetuneConfig]:
+    """Return a run's task, card and configuration. Raises ValueError if a folder holds none."""
+    card = read_card(run)
+    task = card.kind.removeprefix(f"{KIND}: ") if card else ""
+    if card is None or task not in TASKS:
+        raise ValueError(f"{run}: expected the folder of a run of finetune, such as .../seed0")
+    return task, card, TASKS[task].model_validate(card.config)
+
+
 def summarise(task: TaskName, out: Path, init: str, like: Mapping[str, Any]) -> dict[str, Any]:
     """Mean and deviation of every final measure over the finished seeds, and of each class's."""
     found = {folder.name: read_result(folder) for folder in sorted(out.glob("seed*"))}
@@ -183,7 +199,7 @@ def summarise(task: TaskName, out: Path, init: str, like: Mapping[str, Any]) -> 
         "init": init,
         "seeds": list(runs),
         "epoch": "last",
-        "measures": _over_runs([_measures(final) for final in finals]),
+        "measures": _over_runs([measures_of(final) for final in finals]),
     }
     columns = {column for final in finals for column in final.get("by_class", {})}
     if columns:
@@ -205,7 +221,12 @@ def _over_runs(runs: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _measures(final: Mapping[str, Any]) -> dict[str, float]:
+def without_shown(final: Mapping[str, Any]) -> dict[str, Any]:
+    """A final evaluation without what only figures show."""
+    return {key: value for key, value in final.items() if key not in SHOWN}
+
+
+def measures_of(final: Mapping[str, Any]) -> dict[str, float]:
     """The scores of a final evaluation; those of voting by their own names."""
     voting = {f"voting_{k}": v for k, v in final.get("voting", {}).items()}
     return {key: v for key, v in {**final, **voting}.items() if isinstance(v, float)}

@@ -23,7 +23,7 @@ from stages.training.optim import parameter_groups
 from stages.training.processes import Processes
 from stages.training.task import Task
 
-EMA = "ema."
+TRAINED = "trained."  # the weights that the optimizer changes, beside the averaged ones
 
 
 class LoopConfig(Settings):
@@ -105,20 +105,22 @@ class Learner:
         write_checkpoint(path, meta, to_arrays(self.judged.state_dict()), None)
 
     def save_to_go_on(self, path: Path, meta: Meta) -> None:
-        """Write everything that going on needs."""
+        """Write everything that going on needs; the weights of the checkpoint are those to use."""
         state = optimizer_tensors(self.optimizer)
         if self._ema:
-            averaged = self._ema.module.state_dict()
-            state |= {f"{EMA}{name}": value for name, value in averaged.items()}
-            state |= {f"{EMA}n_averaged": self._ema.n_averaged}
-        write_checkpoint(path, meta, to_arrays(self.model.state_dict()), to_arrays(state))
+            trained = self.model.state_dict()
+            state |= {f"{TRAINED}{name}": value for name, value in trained.items()}
+            state["num_averaged"] = self._ema.n_averaged
+        write_checkpoint(path, meta, to_arrays(self.judged.state_dict()), to_arrays(state))
 
     def load(self, path: Path) -> None:
         """Take what `save_to_go_on` wrote. Raises CardError if it does not fit."""
-        load_weights(self.model, to_tensors(read_arrays(path, WEIGHTS)), where=str(path / WEIGHTS))
+        load_weights(self.judged, to_tensors(read_arrays(path, WEIGHTS)), where=str(path / WEIGHTS))
         state = to_tensors(read_arrays(path, STATE))
         load_optimizer(self.optimizer, state)
         if self._ema:
-            averaged = {k.removeprefix(EMA): v for k, v in state.items() if k.startswith(EMA)}
-            self._ema.n_averaged.copy_(averaged.pop("n_averaged"))
-            load_weights(self._ema.module, averaged, where=str(path / STATE))
+            trained = {
+                k.removeprefix(TRAINED): v for k, v in state.items() if k.startswith(TRAINED)
+            }
+            load_weights(self.model, trained, where=str(path / STATE))
+            self._ema.n_averaged.copy_(state["num_averaged"])

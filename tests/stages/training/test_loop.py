@@ -137,13 +137,11 @@ def test_micro_batches_give_the_same_gradients(tmp_path: Path) -> None:
 def test_the_averaged_network_is_judged_and_kept(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"ema": 0.5})
     outcome = run_toy(tmp_path, config)
-    state = read_arrays(tmp_path / "last", STATE)
-    averaged = {k.removeprefix("ema."): v for k, v in state.items() if k.startswith("ema.")}
     task = toy()
     assert task.evaluate
-    task.model.load_state_dict(
-        {k: torch.from_numpy(v.copy()) for k, v in averaged.items() if k != "n_averaged"}
-    )
+    # A checkpoint's weights are those that are judged, of `last` as of `best`.
+    averaged = read_arrays(tmp_path / "last", WEIGHTS)
+    task.model.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in averaged.items()})
     assert task.evaluate(task.model.eval())["val_error"] == pytest.approx(
         outcome.metrics["val_error"], rel=1e-5
     )

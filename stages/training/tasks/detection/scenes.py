@@ -150,6 +150,8 @@ def cut(points: Tensor, boxes: Tensor, numbers: Tensor, min_points: int) -> tupl
     which two must be nearly alike, and one for the point in its middle. Returns the points, and
     which boxes (M,) stay.
     """
+    if len(points) < min_points:
+        return points, torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
     extent = points.amax(dim=0) - points.amin(dim=0)
     sides = MIN_CROP + numbers[:, :3] * (1 - MIN_CROP)
     pairs = sides[:, [[0, 1], [0, 2], [1, 2]]]

@@ -60,6 +60,13 @@ def test_both_encoders(world: Path, kind: str) -> None:
     table = (run.parent / "by_class.csv").read_text().splitlines()
     assert table[0] == "class,ap25,ap25 std,ap50,ap50 std"
     assert isinstance(load_model(run / "last"), Detector)
+    again = CliRunner().invoke(
+        app,
+        ["evaluate", str(run), "--workspace", str(world), "--device", "cpu"],
+        catch_exceptions=False,
+    )
+    assert again.exit_code == 0
+    assert json.loads((run / "evaluated_last.json").read_text())["final"] == final
 
 
 @pytest.mark.slow

@@ -68,6 +68,13 @@ def test_a_run_and_its_prediction(world: Path) -> None:
     assert (run / "scenes.png").is_file()
     assert "plotly" in (run / "scenes.html").read_text()
     assert isinstance(load_model(run / "last"), SceneSegmenter)
+    again = CliRunner().invoke(
+        app,
+        ["evaluate", str(run), "--workspace", str(world), "--device", "cpu"],
+        catch_exceptions=False,
+    )
+    assert again.exit_code == 0
+    assert json.loads((run / "evaluated_last.json").read_text())["final"] == final
 
     arguments = [
         "predict",
