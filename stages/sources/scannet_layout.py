@@ -52,7 +52,7 @@ def find_scenes(root: Path, splits: Sequence[str]) -> SceneList:
             "research after signing its terms of use: http://www.scan-net.org. "
             "`make demo` runs everything without it."
         )
-    split_of = read_splits(root, splits)
+    split_of = read_splits(root, splits, instead=", or name .sens files on the command line")
     wanted = [
         Scene(scene, split, *there[scene]) for scene, split in split_of.items() if scene in there
     ]
@@ -99,8 +99,11 @@ def _find_sens(root: Path) -> dict[str, tuple[Path, int]]:
     return found
 
 
-def read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
-    """Return each listed scene's split. Raises ValueError if a list is missing, or lists disagree."""
+def read_splits(root: Path, splits: Sequence[str], *, instead: str = "") -> dict[str, str]:
+    """Return each listed scene's split. Raises ValueError if a list is missing, or lists disagree.
+
+    `instead` is what else could be done about a missing one, for its message.
+    """
     split_of: dict[str, str] = {}
     for split in splits:
         file = _split_file(root, split)
@@ -108,8 +111,7 @@ def read_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
             looked = ", ".join(str(root / folder) for folder in SPLIT_FOLDERS)
             raise ValueError(
                 f"no list scannetv2_{split}.txt beside the scans: looked in {looked}. Copy it from "
-                "the folder Tasks/Benchmark of ScanNet's repository (github.com/ScanNet/ScanNet), "
-                "or name .sens files on the command line"
+                f"the folder Tasks/Benchmark of ScanNet's repository (github.com/ScanNet/ScanNet){instead}"
             )
         for scene in _read_text(file).split():
             other = split_of.setdefault(checked_scene_id(scene, str(file)), split)

@@ -114,7 +114,11 @@ def _frozen(vertices: NDArray[np.float32], scene_id: str) -> NDArray[np.float32]
 def draw_batch(
     scenes: Scenes, rows: Tensor, num_points: int, draws: Draws, *, augment: bool, min_points: int
 ) -> Batch:
-    """Make the items of some scenes."""
+    """Make the items of some scenes.
+
+    A cuboid keeps `min_points` of a scene of at most 50,000 vertices, as the reference's have; of a
+    larger one the same share as if 50,000 had been drawn.
+    """
     most = int(scenes.count.max())
     order = draws.uniform(most)  # of vertices
     crops = draws.uniform(TRIES, 4) if augment else None
@@ -124,7 +128,8 @@ def draw_batch(
         points, number = scenes.points(row), int(scenes.num_boxes[row])
         box, label = scenes.boxes[row, :number], scenes.label[row, :number]
         if crops is not None:
-            points, kept = cut(points, box, crops[place], min_points)
+            least = math.ceil(min_points * max(1.0, len(points) / FROZEN_VERTICES))
+            points, kept = cut(points, box, crops[place], least)
             box, label = box[kept], label[kept]
         points = points[_sample(order[place, : len(points)], num_points)]
         if turns is not None:

@@ -8,12 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from cache.scans import DETECTION_IDS
+from stages.training.draws import plain_draws
 from stages.training.networks.detections import Prediction
+from stages.training.tasks.detection import scenes
 from stages.training.tasks.detection.scenes import collate, cut, turn
 from stages.training.tasks.detection.selection import kept_queries
 from tests.conftest import SHARED
+from tests.scans_world import prepare_golden_scans
 
 FULL = SHARED / "golden" / "detr3d"
 
@@ -132,3 +136,26 @@ def test_points_and_boxes_are_not_rounded_by_mixed_precision() -> None:
     for ours, expected in zip(mixed, turn(points, boxes, numbers), strict=True):
         assert ours.dtype == torch.float32
         torch.testing.assert_close(ours, expected)
+
+
+def test_a_large_scene_is_cut_to_the_same_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare_golden_scans(tmp_path)
+    asked: list[float] = []
+
+    def watched(
+        points: Tensor, boxes: Tensor, numbers: Tensor, least: int
+    ) -> tuple[Tensor, Tensor]:
+        asked.append(least / len(points))
+        return cut(points, boxes, numbers, least)
+
+    monkeypatch.setattr(scenes, "cut", watched)
+    cpu = torch.device("cpu")
+    loaded = scenes.load_scenes(tmp_path / "scans.zarr", "train", cpu)
+    smallest = int(loaded.count.min())
+    monkeypatch.setattr(scenes, "FROZEN_VERTICES", smallest)
+    rows = torch.arange(len(loaded))
+    draws = plain_draws(0, len(loaded), cpu)
+    scenes.draw_batch(loaded, rows, 64, draws, augment=True, min_points=smallest // 2)
+    assert asked == pytest.approx([0.5] * len(loaded), abs=0.01)
