@@ -1,7 +1,6 @@
 """`prepare`, `finetune` and `probe` as a user runs them, on tiny sets in the official layouts."""
 
 import json
-import shutil
 from pathlib import Path
 
 import h5py
@@ -10,11 +9,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from cache.card import Card
 from cache.checkpoint import WEIGHTS, read_arrays
 from pipeline.cli import app
 from pipeline.config import ConfigError
-from stages.sources import modelnet40, shapenetpart
 from stages.training.checkpoints import load_model
 from stages.training.initial import apply_initial, load_initial
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
@@ -28,69 +25,14 @@ from stages.training.tasks.classification import (
     confusion,
 )
 from stages.training.tasks.setup import frozen_modules, layer_of, rate_of
-
-CLASSES = ("bed", "bottle", "chair")
-ENCODER = "{width: 24, depth: 3, num_heads: 2, patch_hidden: 8, num_patches: 8, patch_size: 8, drop_path: 0.0}"
-YAML = f"""
-prepare: {{fps_points: 80}}
-classification:
-  name: a
-  num_points: 64
-  encoder: {ENCODER}
-  votes: 2
-  vote_repeats: 2
-  training: {{epochs: 8, batch: 6, lr: 0.003, warmup_epochs: 1, precision: fp32}}
-parts:
-  name: a
-  num_points: 64
-  encoder: {ENCODER}
-  head_width: 32
-  test_draws: 2
-  training: {{epochs: 8, batch: 6, lr: 0.003, warmup_epochs: 1, precision: fp32}}
-"""
+from tests.objects_world import invoke, prepare_boxes
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Boxes: flat, tall and cubic ones; of parts, the upper and the lower half."""
     root = tmp_path_factory.mktemp("objects")
-    (root / "small.yaml").write_text(YAML)
-    generator = np.random.default_rng(0)
-    sizes = {"bed": (1, 1, 0.2), "bottle": (0.2, 0.2, 1), "chair": (1, 1, 1)}
-    ids = {
-        "train": [f"{name}_{n:04d}" for name in CLASSES for n in range(1, 13)],
-        "test": [f"{name}_{n:04d}" for name in CLASSES for n in range(13, 17)],
-    }
-    modelnet40.write_lists(root / "m40", ids)
-    for shape_id in (*ids["train"], *ids["test"]):
-        size = np.array(sizes[shape_id.split("_")[0]]) * generator.uniform(0.8, 1.2, 3)
-        points = generator.uniform(-0.5, 0.5, (100, 3)) * size
-        modelnet40.write_shape(root / "m40", shape_id, points, points)
-    tokens = {"train": range(12), "val": range(12, 14), "test": range(14, 18)}
-    names = ("Mug", "Knife")
-    shapes = {
-        s: [(name, f"t{n}") for name in names for n in numbers] for s, numbers in tokens.items()
-    }
-    shapenetpart.write_lists(root / "parts", shapes)
-    for items in shapes.values():
-        for name, token in items:
-            points = generator.uniform(-0.5, 0.5, (90, 3))
-            first = shapenetpart.CATEGORIES[name].parts.start
-            part = first + (points[:, 1] > 0).astype(int)
-            shapenetpart.write_shape(root / "parts", name, token, points, points, part)
-    for data_set, folder in (("modelnet40", "m40"), ("shapenetpart", "parts")):
-        said = invoke(root, "prepare", data_set, str(root / folder), "--workers", "1")
-        assert "left out" not in said
+    prepare_boxes(root)
     return root
-
-
-def invoke(root: Path, *arguments: str, code: int = 0, fails: bool = False) -> str:
-    result = CliRunner().invoke(
-        app, [*arguments, "--config", str(root / "small.yaml"), "--workspace", str(root)],
-        catch_exceptions=fails,
-    )  # fmt: skip
-    assert result.exit_code == code, result.output
-    return result.output
 
 
 def test_classification_from_scratch(world: Path) -> None:
@@ -112,46 +54,6 @@ def test_classification_from_scratch(world: Path) -> None:
         "whole              yes"
         in CliRunner().invoke(app, ["inspect", str(folder / "seed0")]).output
     )
-
-
-def test_a_run_is_evaluated_again(world: Path) -> None:
-    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
-           "--set", "classification.name=judged", "--set", "classification.training.epochs=3",
-           "--set", "classification.training.ema=0.5")  # fmt: skip
-    run = world / "finetune" / "classification" / "judged" / "seed0"
-    arguments = ["evaluate", str(run), "--device", "cpu", "--workspace", str(world)]
-    said = CliRunner().invoke(app, arguments, catch_exceptions=False).output
-    result = json.loads((run / "result.json").read_text())
-    assert json.loads((run / "evaluated_last.json").read_text())["final"] == result["final"]
-    # What the end of the run measures is the averaged network, as each epoch's line.
-    assert result["final"]["val_accuracy"] == result["last"]["val_accuracy"]
-    assert f"(the run: {result['final']['val_accuracy']:.4f})" in said
-    assert "is not the run's" not in said
-    said = CliRunner().invoke(app, [*arguments, "--weights", "best"], catch_exceptions=False).output
-    assert f"epoch {result['best']['epoch']}" in said
-    best = json.loads((run / "evaluated_best.json").read_text())
-    assert best["final"]["val_accuracy"] == result["best"]["val_accuracy"]
-    assert "the run:" not in said
-
-
-def test_evaluate_says_when_the_data_is_another(world: Path) -> None:
-    invoke(world, "finetune", "parts", "--init", "scratch", "--device", "cpu",
-           "--set", "parts.name=judged", "--set", "parts.training.epochs=1")  # fmt: skip
-    run = world / "finetune" / "parts" / "judged" / "seed0"
-    card = json.loads((run / "run.json").read_text())
-    card["inputs"]["test"] = "another"
-    arguments = ["evaluate", str(run), "--device", "cpu", "--workspace", str(world)]
-    other = Card(card["kind"], card["schema_version"], card["config"], card["inputs"])
-    (run / "run.json").write_text(json.dumps(other.to_dict()))
-    said = CliRunner().invoke(app, arguments, catch_exceptions=False).output
-    assert "its data of test is not the run's any more" in said
-    for folder, words in ((run.parent, "expected the folder of a run"), (run, "no checkpoint yet")):
-        if folder == run:
-            shutil.rmtree(run / "best")
-        failed = CliRunner().invoke(
-            app, ["evaluate", str(folder), "--weights", "best", "--workspace", str(world)]
-        )
-        assert words in str(failed.exception)
 
 
 def test_inspect_knows_all_of_a_workspace(world: Path) -> None:
