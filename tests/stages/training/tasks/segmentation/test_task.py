@@ -165,7 +165,8 @@ def test_every_vertex_gets_its_votes() -> None:
 
 @pytest.mark.slow
 def test_a_real_scan_is_learned_by_heart(tmp_path: Path) -> None:
-    # Of all vertices the same ones can be seen in each step, only the patches are others.
+    # Of all vertices the same ones can be seen in each step, only the patches are others. The head
+    # sees no point's own place, only its nearest patches: 1024 of them could tell to 0.95 at best.
     prepare_real_scan(tmp_path, real_data("scannet_votenet_format"), every=20)
     (tmp_path / "small.yaml").write_text("""
 segmentation:
@@ -173,10 +174,10 @@ segmentation:
   augment: false
   dropout: 0.0
   num_points: 4069
-  encoder: {width: 192, depth: 4, num_heads: 6, patch_hidden: 64, num_patches: 1024, patch_size: 8, drop_path: 0}
+  encoder: {width: 128, depth: 3, num_heads: 4, patch_hidden: 64, num_patches: 2048, patch_size: 8, drop_path: 0}
   head_widths: [512, 256]
   vote_rounds: 2
-  training: {epochs: 2200, batch: 1, optimizer: adam, lr: 0.002, weight_decay: 0, warmup_epochs: 20,
+  training: {epochs: 1400, batch: 1, optimizer: adam, lr: 0.002, weight_decay: 0, warmup_epochs: 20,
              validate_every_epochs: 100, precision: fp32}
 """)
     finetune(tmp_path)
@@ -185,4 +186,4 @@ segmentation:
     scan = read_scan(tmp_path / "scans.zarr", "scene0000_01")
     assert scan.semantic is not None
     assert len(final["by_class"]["points"]) >= len(np.unique(classes_of(scan.semantic))) - 1
-    assert final["val_miou"] >= 0.9  # 0.93 was seen
+    assert final["val_miou"] >= 0.95
