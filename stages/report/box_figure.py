@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.commit import commit, partial_path
+from stages.training.tasks.detection.scenes import CLASSES
 
+KINDS = ("true", "predicted")
 EDGES = (
     (0, 1), (1, 3), (3, 2), (2, 0), (4, 5), (5, 7), (7, 6), (6, 4), (0, 4), (1, 5), (2, 6), (3, 7),
 )  # fmt: skip
@@ -18,6 +20,7 @@ def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
     """Draw some scenes from above at a slant, a row each: true boxes left, predicted right."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     colors = colormaps["tab20"].colors  # type: ignore[attr-defined]
     figure = Figure(figsize=(11, 4.6 * len(shown)), layout="constrained")
@@ -28,7 +31,7 @@ def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
         low, high = np.percentile(points[:, 2], (1, 99))
         points = points[points[:, 2] <= low + 0.75 * (high - low)]
         extent = np.maximum(np.ptp(points, axis=0), 0.1)
-        for axis, kind in zip(row, ("true", "predicted"), strict=True):
+        for axis, kind in zip(row, KINDS, strict=True):
             axis.set_axis_off()
             axis.set_box_aspect(extent, zoom=1.1)
             axis.view_init(elev=50, azim=-60)
@@ -37,6 +40,11 @@ def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
             for box, label in zip(boxes, scene[f"{kind}_class"], strict=True):
                 _draw_box(axis, np.array(box) / 100, colors[label % len(colors)])
             axis.set_title(f"{scene['scene']}: {len(boxes)} {kind}", fontsize=10)
+    labels = sorted(
+        {label for scene in shown for kind in KINDS for label in scene[f"{kind}_class"]}
+    )
+    lines = [Line2D([], [], color=colors[n % len(colors)], label=CLASSES[n]) for n in labels]
+    figure.legend(handles=lines, loc="outside lower center", ncols=9, fontsize=8, frameon=False)
     with partial_path(file) as partial:
         figure.savefig(partial, dpi=100, format="png")
         commit(partial, file)

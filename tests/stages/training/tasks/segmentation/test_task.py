@@ -177,7 +177,7 @@ segmentation:
   encoder: {width: 128, depth: 3, num_heads: 4, patch_hidden: 64, num_patches: 2048, patch_size: 8, drop_path: 0}
   head_widths: [512, 256]
   vote_rounds: 2
-  training: {epochs: 1400, batch: 1, optimizer: adam, lr: 0.002, weight_decay: 0, warmup_epochs: 20,
+  training: {epochs: 800, batch: 1, optimizer: adam, lr: 0.002, weight_decay: 0, warmup_epochs: 20,
              validate_every_epochs: 100, precision: fp32}
 """)
     finetune(tmp_path)
