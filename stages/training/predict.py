@@ -10,8 +10,8 @@ from cache.commit import commit, partial_path
 from cache.scans import read_scan, scenes_of
 from stages.progress import Progress
 from stages.training.checkpoints import load_model
-from stages.training.finetune import read_run
-from stages.training.run_folder import read_result
+from stages.training.finetune import KIND
+from stages.training.run_folder import read_card, read_result
 from stages.training.tasks.segmentation.scores import NUM_CLASSES, ids_of
 from stages.training.tasks.segmentation.task import SegmentationConfig
 from stages.training.tasks.segmentation.votes import vote
@@ -24,11 +24,12 @@ def run(run: Path, store: Path, split: str, out: Path, *, device: torch.device) 
     finished segmentation, or if no scan of the split is prepared.
     """
     out = out.resolve()
-    _, _, config = read_run(run)
-    if not isinstance(config, SegmentationConfig) or read_result(run) is None:
+    card = read_card(run)
+    if card is None or card.kind != f"{KIND}: segmentation" or read_result(run) is None:
         raise ValueError(
             f"{run}: expected a finished run of finetune segmentation, such as .../seed0"
         )
+    config = SegmentationConfig.model_validate(card.config)
     names = list(scenes_of(store, split, annotated=False))
     if not names:
         raise ValueError(f"{store}: no scan of {split}; run prepare scannet")
