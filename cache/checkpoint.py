@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,29 @@ def write_checkpoint(path: Path, meta: Meta, weights: Arrays, state: Arrays | No
         }
         (partial / META).write_text(json.dumps(raw, indent=2))
         path.parent.mkdir(parents=True, exist_ok=True)
+        _exchange(partial, path)
+        remove(_previous(path))
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Put a new one in the place of the old, which moves aside."""
+    while new.exists():
         if path.exists():
             remove(_previous(path))
             os.replace(path, _previous(path))
-        os.replace(partial, path)
-        remove(_previous(path))
+        try:
+            os.replace(new, path)
+        except OSError:
+            if not path.exists():
+                raise
+            # One who looked at this moment has put the previous one back.
 
 
 def has_checkpoint(path: Path) -> bool:
     """True if there is one; puts back the previous one if a run was killed while replacing it."""
     if not path.exists() and _previous(path).exists():
-        os.replace(_previous(path), path)
+        with suppress(OSError):  # the one who replaces it was faster
+            os.replace(_previous(path), path)
     return (path / META).is_file()
 
 

@@ -76,6 +76,26 @@ def test_the_old_one_stays_until_the_new_one_is_there(
     assert [child.name for child in path.parent.iterdir()] == ["last"]
 
 
+def test_one_who_looks_while_it_is_replaced_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last"
+    looked: list[bool] = []
+    write_checkpoint(path, META_A, {"a": np.zeros(2)}, None)
+    replace = os.replace
+
+    def watched(source: Path, target: Path) -> None:
+        replace(source, target)
+        if not looked and not path.exists():  # the old one has just moved aside
+            looked.append(has_checkpoint(path))
+
+    monkeypatch.setattr(os, "replace", watched)
+    write_checkpoint(path, META_A, {"a": np.ones(2)}, None)
+    assert looked == [True]
+    np.testing.assert_array_equal(read_arrays(path, WEIGHTS)["a"], np.ones(2))
+    assert [item.name for item in tmp_path.iterdir()] == ["last"]
+
+
 def test_damage_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run" / "last"
     with pytest.raises(CardError, match=r"no checkpoint; expected a folder with meta\.json"):
