@@ -1,7 +1,9 @@
 """Prepared scans for the tasks' tests: the reference's tiny scenes, or one real scan."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from typer.testing import CliRunner
@@ -36,6 +38,14 @@ def prepare_real_scan(root: Path, votenet: Path, every: int = 1) -> None:
         "--votenet-dir",
         str(folder),
     )
+
+
+def evaluated(root: Path, run: Path) -> Any:
+    """What `evaluate` finds of a run's last weights."""
+    arguments = ["evaluate", str(run), "--workspace", str(root), "--device", "cpu"]
+    said = CliRunner().invoke(app, arguments)
+    assert said.exit_code == 0, said.output
+    return json.loads((run / "evaluated_last.json").read_text())["final"]
 
 
 def _copy(scans: Path, scene: str, name: str) -> None:

@@ -13,7 +13,7 @@ from stages.training.networks.detector import Detector
 from stages.training.run_folder import read_shown
 from stages.training.tasks.detection import scenes
 from tests.conftest import real_data
-from tests.scans_world import prepare_golden_scans, prepare_real_scan
+from tests.scans_world import evaluated, prepare_golden_scans, prepare_real_scan
 
 YAML = """
 detection:
@@ -60,13 +60,7 @@ def test_both_encoders(world: Path, kind: str) -> None:
     table = (run.parent / "by_class.csv").read_text().splitlines()
     assert table[0] == "class,ap25,ap25 std,ap50,ap50 std"
     assert isinstance(load_model(run / "last"), Detector)
-    again = CliRunner().invoke(
-        app,
-        ["evaluate", str(run), "--workspace", str(world), "--device", "cpu"],
-        catch_exceptions=False,
-    )
-    assert again.exit_code == 0
-    assert json.loads((run / "evaluated_last.json").read_text())["final"] == final
+    assert evaluated(world, run) == final
 
 
 @pytest.mark.slow
