@@ -215,6 +215,7 @@ def _order(shapes: list[Shape | str], count: int) -> None:
     """
     import torch  # here, for it takes seconds, and not every data set needs it
 
+    from stages.normalise import normalise
     from stages.pointops import farthest_point_sample
 
     threads = torch.get_num_threads()
@@ -225,9 +226,8 @@ def _order(shapes: list[Shape | str], count: int) -> None:
             by_size.setdefault(len(shape.points), []).append(index)
     for size, indices in by_size.items():
         points = torch.from_numpy(np.stack([shapes[i].points for i in indices]))  # type: ignore[union-attr]
-        points = points - points.mean(dim=1, keepdim=True)
-        points = points / points.norm(dim=-1).amax(dim=1).clamp(min=1e-9)[:, None, None]
-        chosen = farthest_point_sample(points, min(count, size)).numpy()
+        normal = normalise(points, "unit_sphere")
+        chosen = farthest_point_sample(normal, min(count, size)).numpy()
         for index, first in zip(indices, chosen, strict=True):
             _reorder(shapes, index, first)
     torch.set_num_threads(threads)

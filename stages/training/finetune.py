@@ -20,7 +20,7 @@ from stages.training.tasks.detection import task as detection
 from stages.training.tasks.segmentation import task as segmentation
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
-KIND, SCHEMA_VERSION = "fine-tuning", 1
+KIND, SCHEMA_VERSION = "fine-tuning", 2
 TaskName = Literal["classification", "parts", "detection", "segmentation"]
 TASKS: dict[str, type[FinetuneConfig]] = {
     "classification": classification.ClassificationConfig,

@@ -16,14 +16,13 @@ from torch.nn import functional as F
 from cache.card import Card, fingerprint
 from cache.prefixes import store_identity
 from cache.scene_group import list_scenes, scene_card
+from stages.normalise import Normalisation, normalise
 from stages.progress import Progress
 from stages.settings import Settings
 from stages.training.augment import (
     SCALE,
     TRANSLATION,
-    Normalisation,
     draw_points,
-    normalise,
     scale_and_translate,
 )
 from stages.training.draws import Draws, plain_draws, seed_of
@@ -47,7 +46,7 @@ from stages.training.speed import ask_for_patience
 from stages.training.task import Task, Terms
 from stages.training.views import Views, load_views
 
-KIND, SCHEMA_VERSION = "pre-training", 1
+KIND, SCHEMA_VERSION = "pre-training", 2
 RETRIEVED = (1, 5)
 RIDGE_ROWS = 20_000  # more rows than these change nothing
 ROWS_AT_A_TIME = 256

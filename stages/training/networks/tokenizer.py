@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.batch_norm import BatchNorm1d
 from stages.pointops import (
     farthest_point_sample,
     gather_points,
@@ -51,9 +52,9 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         token_width = token_width or width
         self.hidden = hidden
-        self.local1, self.norm1 = nn.Linear(3, hidden), nn.BatchNorm1d(hidden)
+        self.local1, self.norm1 = nn.Linear(3, hidden), BatchNorm1d(hidden)
         self.local2 = nn.Linear(hidden, 2 * hidden)
-        self.joint1, self.norm2 = nn.Linear(4 * hidden, 4 * hidden), nn.BatchNorm1d(4 * hidden)
+        self.joint1, self.norm2 = nn.Linear(4 * hidden, 4 * hidden), BatchNorm1d(4 * hidden)
         self.joint2 = nn.Linear(4 * hidden, token_width)
         self.reduce = nn.Identity() if token_width == width else nn.Linear(token_width, width)
 

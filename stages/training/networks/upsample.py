@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.batch_norm import BatchNorm1d
 from stages.pointops import gather_points, nearest_neighbors
 
 NEIGHBORS = 3
@@ -34,7 +35,7 @@ class FeaturePropagation(nn.Module):
         self.layers = nn.ModuleList(
             nn.Linear(first, second) for first, second in zip(widths, hidden, strict=False)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in hidden)
+        self.norms = nn.ModuleList(BatchNorm1d(width) for width in hidden)
 
     def forward(
         self, points: Tensor, centers: Tensor, own: Tensor | None, features: Tensor

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cache.card import fingerprint
+from stages.normalise import Normalisation
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
@@ -38,7 +39,7 @@ class DetectionConfig(FinetuneConfig):
     kind: Literal["student", "3detr"] = "student"
     encoder: EncoderShape = EncoderShape(num_patches=2048)
     own: DetrEncoderShape = DetrEncoderShape()  # of `kind: 3detr`
-    norm_input: Literal["unit_sphere", "metric"] = "unit_sphere"  # what our encoder sees
+    norm_input: Normalisation = "unit_sphere"  # what our encoder sees
     decoder_width: int = Field(256, ge=2, multiple_of=2)
     decoder_layers: int = Field(8, ge=1)
     decoder_heads: int = Field(4, ge=1)
