@@ -74,6 +74,26 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
     return nearest.values, nearest.indices
 
 
+@outside_graphs
+@torch.no_grad()
+def three_nearest(queries: Tensor, points: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
+    """The same for the `count` nearest; of equally near points the one with the lower index first.
+
+    So does the reference (Pointnet2_PyTorch's `three_nn`), and a result that depends on the order of
+    ties would differ from device to device.
+    """
+    distance = torch.cdist(
+        queries.float(), points.float(), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    nearest = []
+    for _ in range(min(count, points.shape[1])):
+        found = distance.min(dim=-1, keepdim=True)  # torch promises the first of equal ones
+        nearest.append(found)
+        distance = distance.scatter(2, found.indices, torch.inf)
+    values, indices = (torch.cat(parts, dim=-1) for parts in zip(*nearest, strict=True))
+    return values, indices
+
+
 def gather_points(values: Tensor, indices: Tensor) -> Tensor:
     """Take rows of values (B, N, C) by indices (B, ...) of each cloud: (B, ..., C)."""
     flat = indices.flatten(1)[..., None].expand(-1, -1, values.shape[-1])

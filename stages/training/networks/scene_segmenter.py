@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.normalise import Normalisation, normalise
-from stages.pointops import gather_points, nearest_neighbors
+from stages.pointops import gather_points, three_nearest
 from stages.settings import Settings
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.normed_linear import NormedLinear
@@ -50,7 +50,7 @@ class UpsamplingHead(nn.Module):
         Patches are fewer than points, so each patch meets the weights once, and its products are
         gathered and added instead of its features: the wide concatenation is never made.
         """
-        _, nearest = nearest_neighbors(points, centers, NEIGHBORS)
+        _, nearest = three_nearest(points, centers, NEIGHBORS)
         weights = self.block1.linear.weight.chunk(NEIGHBORS, dim=1)
         first, second, third = (
             gather_points(F.linear(features, weight), nearest[..., place])

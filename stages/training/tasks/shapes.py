@@ -35,6 +35,10 @@ class Shapes:
         places = torch.arange(number, device=rows.device) % self.count[rows, None]
         return self.points[self.start[rows, None] + places]
 
+    def count_of(self, rows: Tensor) -> Tensor:
+        """How many points some shapes have, (B,)."""
+        return self.count[rows.to(self.count.device)]
+
     def any(self, rows: Tensor, number: int, draws: Draws) -> tuple[Tensor, Tensor]:
         """Draw points with replacement, as the part segmentation protocol does.
 

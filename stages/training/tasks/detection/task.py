@@ -53,8 +53,8 @@ class DetectionConfig(FinetuneConfig):
     criterion: CriterionConfig = CriterionConfig()
     test_draws: int = Field(5, ge=1)
     training: LoopConfig = LoopConfig(
-        epochs=720, batch=8, lr=5e-4, warmup_epochs=9, weight_decay=0.1, clip_norm=0.1,
-        validate_every_epochs=10,
+        epochs=720, batch=8, lr=5e-4, schedule="3detr", warmup_epochs=9, weight_decay=0.1,
+        weight_decay_on="all", clip_norm=0.1, validate_every_epochs=10,
     )  # fmt: skip
 
 
