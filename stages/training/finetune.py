@@ -10,7 +10,7 @@ import torch
 
 from cache.card import Card, fingerprint
 from stages.training.checkpoints import load_model
-from stages.training.initial import SCRATCH, Initial, describe, load_initial
+from stages.training.initial import SCRATCH, Initial, describe, load_initial, shown_otherwise
 from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
 from stages.training.run_folder import RunFolder, read_card, read_result, write_json
@@ -120,6 +120,8 @@ def _run_seed(
         say(f"from {initial.source}")
         for line in describe(downstream.matched):
             say(f"  {line}")
+        if warning := shown_otherwise(initial, downstream.task.about):
+            say(f"  {warning}")
     outcome = train(downstream.task, config.training, folder, device=device, processes=processes)
     if outcome.finished and processes.is_first:
         model = load_model(folder.last).to(device)

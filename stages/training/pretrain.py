@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from cache.card import Card, fingerprint
 from cache.prefixes import store_identity
 from cache.scene_group import list_scenes, scene_card
-from stages.normalise import Normalisation, normalise
+from stages.normalise import Normalisation
 from stages.progress import Progress
 from stages.settings import Settings
 from stages.training.augment import (
@@ -28,6 +28,7 @@ from stages.training.augment import (
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
+from stages.training.networks.cloud_input import CloudInput
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.student import Student, StudentShape
 from stages.training.objectives import (
@@ -83,14 +84,14 @@ class Clouds:
 
     def augmented(self, rows: Tensor, draws: Draws) -> Tensor:
         """The student's input of some training rows, (B, N, 3)."""
-        points = normalise(self.metres(rows, draws), self.config.norm_input)
+        points, _, _ = _shown(self.config).shown(self.metres(rows, draws))
         return scale_and_translate(
             points, draws, scale=self.config.scale, translation=self.config.translation
         )
 
     def plain(self, rows: Tensor) -> Tensor:
         """The student's input of some held rows, (B, N, 3), the same each time."""
-        return normalise(self.metres(rows, self._fixed(rows)), self.config.norm_input)
+        return _shown(self.config).shown(self.metres(rows, self._fixed(rows)))[0]
 
     def features(self) -> Tensor:
         """Plain features (N, 32) of the clouds, of so many that more would change nothing."""
@@ -185,9 +186,17 @@ def _task(
         loss = distillation_loss(prediction, target, config.loss)
         return Terms(loss, {"patch_coverage": patches.coverage(config.num_points).mean()})
 
+    model, shown = Student(shape), _shown(config)
+    if config.target_norm == "standardize":
+        model.target_mean.copy_(statistics.mean)
+        model.target_std.copy_(statistics.std)
     task = Task(
-        model=Student(shape),
-        about={"kind": "student", "shape": shape.model_dump(mode="json")},
+        model=model,
+        about={
+            "kind": "student",
+            "shape": shape.model_dump(mode="json"),
+            "input": shown.model_dump(mode="json"),
+        },
         num_rows=len(clouds.pairs),
         losses=losses,
         inputs=lambda rows: {
@@ -199,6 +208,13 @@ def _task(
         larger_is_better=False,
     )
     return task, held
+
+
+def _shown(config: PretrainConfig) -> CloudInput:
+    """How the student is shown a cloud, in training and ever after."""
+    return CloudInput(
+        num_points=config.num_points, normalisation=config.norm_input, frame=config.frame
+    )
 
 
 def _load(

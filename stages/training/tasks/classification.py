@@ -18,6 +18,7 @@ from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.cloud_input import object_input
 from stages.training.networks.rivals import RivalShape, build_rival, penalty
 from stages.training.task import Task, Terms
 from stages.training.tasks.setup import (
@@ -83,7 +84,7 @@ def build(
 
     task = Task(
         model=model,
-        about=about,
+        about={**about, "input": object_input(config.num_points).model_dump(mode="json")},
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"points": train.first(rows, config.pool)},

@@ -12,6 +12,7 @@ from stages.normalise import Normalisation
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
+from stages.training.networks.cloud_input import scene_input
 from stages.training.networks.detections import Prediction
 from stages.training.networks.detector import Detector, DetectorShape, DetrEncoderShape
 from stages.training.networks.encoder import EncoderShape
@@ -102,7 +103,11 @@ def build(
 
     task = Task(
         model=model,
-        about={"kind": "detector", "shape": shape.model_dump(mode="json")},
+        about={
+            "kind": "detector",
+            "shape": shape.model_dump(mode="json"),
+            "input": scene_input(config.num_points).model_dump(mode="json"),
+        },
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"boxes": train.boxes[rows.to(train.boxes.device)]},

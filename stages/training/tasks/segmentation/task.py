@@ -13,6 +13,7 @@ from stages.normalise import Normalisation
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
+from stages.training.networks.cloud_input import scene_input
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.rivals import RivalShape, build_rival
 from stages.training.networks.scene_segmenter import NEIGHBORS, SceneSegmenter, SegmenterShape
@@ -96,7 +97,7 @@ def build(
 
     task = Task(
         model=model,
-        about=about,
+        about={**about, "input": scene_input(config.num_points).model_dump(mode="json")},
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"first_vertices": first_vertices(train, rows)},
