@@ -5,13 +5,13 @@ shifted; the prediction beside the teacher's prefix.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cache.card import Card, fingerprint
 from cache.prefixes import store_identity
@@ -35,8 +35,10 @@ from stages.training.objectives import (
     Loss,
     Target,
     chance,
+    compared,
     distillation_loss,
     r_squared,
+    r_squared_name,
     retrieval,
 )
 from stages.training.pairs import Pairs, load_pairs
@@ -167,7 +169,7 @@ def _task(
 ) -> tuple[Task, "Held | None"]:
     clouds = _load(config, config.splits, frames, points, store, device, "training pairs")
     statistics = clouds.pairs.target_statistics()
-    held = None
+    held: Held | None = None
     if config.held_splits:
         others = _load(config, config.held_splits, frames, points, store, device, "held pairs")
         held = Held(config, clouds, others, statistics)
@@ -249,29 +251,36 @@ class Held:
     held: Clouds
     statistics: Target
 
+    @cached_property
+    def mean(self) -> Tensor:
+        """What a student would say that knows no cloud: the mean (L, D) of what is compared in training."""
+        rows = torch.arange(len(self.train.pairs)).split(ROWS_AT_A_TIME)
+        parts = (self._compared(self.train.pairs.target(part)).double().sum(dim=0) for part in rows)
+        return sum(parts, torch.zeros(())) / len(self.train.pairs)
+
+    def _compared(self, target: Tensor) -> Tensor:
+        return compared(_aimed_at(self.config, target, self.statistics), self.config.loss)
+
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Loss, R2 against the training mean, and retrieval of the own frame beside chance."""
         predicted = torch.cat([model(self.held.plain(rows))[0].float() for rows in self._parts()])
         return self.measures(predicted)
 
     def measures(self, predicted: Tensor) -> dict[str, float]:
-        """Measure predictions (N, L, D), in the space of the loss."""
+        """Measure predictions (N, L, D), in the space of the loss and of what it compares."""
         pairs, config = self.held.pairs, self.config
         raw = torch.cat([pairs.target(rows) for rows in self._parts()])
         target = _aimed_at(config, raw, self.statistics)
-        mean = _aimed_at(config, self.statistics.mean[None], self.statistics)
         parts = zip(
             predicted.split(config.training.batch), target.split(config.training.batch), strict=True
         )
         loss = sum(distillation_loss(p, t, config.loss).item() * len(p) for p, t in parts)
-        if config.loss != "mse":  # only directions were learned
-            predicted, target = F.normalize(predicted, dim=-1), F.normalize(target, dim=-1)
-            mean = target.mean(dim=0, keepdim=True)
+        predicted, target = compared(predicted, config.loss), compared(target, config.loss)
         room = pairs.room.to(predicted.device)
         found = retrieval(predicted, target, room, RETRIEVED)
         return {
             "val_loss": loss / len(target),
-            "val_r2": r_squared(predicted, target, mean),
+            r_squared_name(config.loss): r_squared(predicted, target, self.mean),
             **{f"val_top{k}": share for k, share in found.items()},
             **{f"chance_top{k}": chance(room, k) for k in RETRIEVED},
         }
