@@ -166,7 +166,7 @@ def finish(model: nn.Module, config: DetectionConfig, test: Scenes) -> dict[str,
 
 
 def present_of(scenes: Scenes) -> Tensor:
-    """Which of the padded boxes are there, (N, 64) bool."""
+    """Which of the padded boxes are there, (N, T) bool."""
     places = torch.arange(scenes.boxes.shape[1], device=scenes.boxes.device)
     return places < scenes.num_boxes.to(scenes.boxes.device)[:, None]
 
