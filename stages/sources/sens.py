@@ -85,13 +85,18 @@ class SensFrame:
     @property
     def pose_valid(self) -> bool:
         """True if the pose is a finite rigid motion."""
-        pose = self.camera_to_world.astype(np.float64)
-        if not np.isfinite(pose).all():
-            return False
-        rotation = pose[:3, :3]
-        orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2)
-        proper = bool(np.linalg.det(rotation) > 0)
-        return orthonormal and proper and np.allclose(pose[3], (0, 0, 0, 1), atol=1e-3)
+        return is_rigid(self.camera_to_world)
+
+
+def is_rigid(pose: Matrix) -> bool:
+    """Say whether a pose (4, 4) is a finite rigid motion; a lost one is not."""
+    pose = pose.astype(np.float64)
+    if not np.isfinite(pose).all():
+        return False
+    rotation = pose[:3, :3]
+    orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2)
+    proper = bool(np.linalg.det(rotation) > 0)
+    return orthonormal and proper and np.allclose(pose[3], (0, 0, 0, 1), atol=1e-3)
 
 
 class SensReader:
