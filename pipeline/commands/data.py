@@ -87,6 +87,11 @@ def extract(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     print_scene_list(found, official=not sens)
+    if sens and not split:
+        typer.echo(
+            "  all of split train, none is held out. pretrain validates on split val: extract some "
+            "other recordings with --split val"
+        )
     if not found.scenes:
         raise ConfigError(f"none of the scenes in the split lists has a .sens below {scannet}")
     num_mine = len(stage.share(found.scenes, part))

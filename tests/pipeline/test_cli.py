@@ -181,6 +181,8 @@ def test_a_failed_scene_is_exit_1(distill3d: Shell, tmp_path: Path) -> None:
     assert code == 1
     assert "1 scene extracted, 0 complete before, 1 failed" in out
     assert "failed: bad: " in out
+    assert "all of split train, none is held out" in out
+    assert "none is held out" not in distill3d(*words, "--split", "train")[1]
     assert "Traceback" not in out + err
     assert "Traceback" in distill3d(*words, "--debug")[2]
 
