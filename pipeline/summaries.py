@@ -215,6 +215,8 @@ def print_scans_report(report: "ScansReport", store: Path) -> None:
         f"prepare scannet: {counted(total, 'scene')} ({counts(report.prepared)}), "
         f"{report.complete_before} complete before; {report.boxes} boxes of the 18 detection classes"
     )
+    for split in report.without_list:
+        typer.echo(f"  left out: {split}: no list scannetv2_{split}.txt there")
     if report.missing:
         typer.echo(f"  listed, but not there: {names(tuple(report.missing))}")
     if report.unknown_labels:
@@ -223,4 +225,5 @@ def print_scans_report(report: "ScansReport", store: Path) -> None:
         )
     for scene_id, error in sorted(report.failed.items()):
         typer.echo(f"  failed: {scene_id}: {error}")
-    typer.echo(f"  in {store}")
+    if total:
+        typer.echo(f"  in {store}")

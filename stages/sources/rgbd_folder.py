@@ -27,11 +27,6 @@ NO_MEASUREMENT = 65_535
 FRAME_INTERVAL_US = 33_333  # invented timestamps where a recording has none: 30 frames a second
 
 
-def is_rgbd_folder(folder: Path) -> bool:
-    """Say whether a folder has one of the known layouts."""
-    return is_seven_scenes(folder) or is_tum(folder) or is_color_and_depth(folder)
-
-
 def find_frames(folder: Path) -> RgbdFolder:
     """Recognise a folder's layout and list its frames. Raises ValueError if there are none."""
     if not folder.is_dir():

@@ -324,6 +324,33 @@ def test_a_changed_input_is_refused_by_name(scannet: Path, tmp_path: Path) -> No
     assert run(root, tmp_path, overwrite=True).extracted == 1
 
 
+def test_a_scene_that_may_not_be_looked_at_fails_alone(
+    scannet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its folder is another user's: `is_file` raises."""
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.parent.name == "scene0001_00":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    found = find_scenes(scannet, CONFIG.splits)
+    assert (len(found.scenes), found.missing) == (4, ())
+    report = run(scannet, tmp_path, scenes=found.scenes)
+    assert report.extracted == 3
+    assert list(report.failed) == ["scene0001_00"]
+    assert "cannot be read: [Errno 13] Permission denied" in report.failed["scene0001_00"]
+
+
+def test_a_folder_that_links_to_itself_is_a_missing_scene(scannet: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(scannet, tmp_path / "scannet")
+    shutil.rmtree(root / "scans" / "scene0001_00")
+    (root / "scans" / "scene0001_00").symlink_to("scene0001_00")
+    assert find_scenes(root, CONFIG.splits).missing == ("scene0001_00",)
+
+
 def test_one_bad_scene_never_stops_the_others(scannet: Path, tmp_path: Path) -> None:
     root = shutil.copytree(scannet, tmp_path / "scannet")
     bad = {
