@@ -258,6 +258,22 @@ def test_exactly_enough_pixels_are_enough(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == [extract_scene.TOO_FEW, KEPT]
 
 
+def test_a_frame_of_too_much_depth_is_rejected_alone(tmp_path: Path) -> None:
+    room = make_room(np.random.default_rng(0))
+    path = tmp_path / "a.sens"
+    with write_sens(path, header()) as writer:
+        for index in range(4):
+            frame = make_frame(room, index, 10, lost=False, empty=False)
+            if index == 1:
+                writer.append_encoded(frame, bytes(2_000_000))
+            else:
+                writer.append(frame)
+    config = ExtractConfig(stride_frames=1, points_per_frame=64, min_valid_pixels=1)
+    report = run(tmp_path, tmp_path, config, scenes=scenes_from_files([path], "train").scenes)
+    assert report.statuses == {KEPT: 3, "corrupt_depth": 1}
+    assert report.damaged == {}
+
+
 def test_rerunning_opens_nothing(
     scannet: Path, extracted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
