@@ -167,11 +167,17 @@ def run(
 def _task(
     config: PretrainConfig, frames: Path, points: Path, store: Path, device: torch.device
 ) -> tuple[Task, "Held | None"]:
-    clouds = _load(config, config.splits, frames, points, store, device, "training pairs")
+    clouds = _load(
+        config, config.splits, frames, points, store, device, "training pairs",
+        '; or learn from others: --set "pretrain.splits=[SPLIT]"',
+    )  # fmt: skip
     statistics = clouds.pairs.target_statistics()
     held: Held | None = None
     if config.held_splits:
-        others = _load(config, config.held_splits, frames, points, store, device, "held pairs")
+        others = _load(
+            config, config.held_splits, frames, points, store, device, "held pairs",
+            '; or validate on none: --set "pretrain.held_splits=[]"',
+        )  # fmt: skip
         held = Held(config, clouds, others, statistics)
     length, width = clouds.pairs.targets.shape[1:]
     shape = StudentShape(
@@ -227,9 +233,10 @@ def _load(
     store: Path,
     device: torch.device,
     what: str,
+    instead: str = "",
 ) -> Clouds:
     with Progress(f"reading {what}", len(list_scenes(points)), "scenes") as progress:
-        pairs = load_pairs(points, store, splits, device, advance=progress.update)
+        pairs = load_pairs(points, store, splits, device, advance=progress.update, instead=instead)
     if config.frame == "camera" and config.points == "all":
         return Clouds(config, pairs, None)
     views = load_views(frames, pairs, store_identity(store)["identity"]["preprocessing"]["crop"])

@@ -24,8 +24,8 @@ class RunFolder:
     def prepare(self, *, overwrite: bool) -> None:
         """Make it, or see that what is there is of the same run.
 
-        Raises OtherConfigurationError, naming what differs, unless it may be overwritten, and
-        LockedError if another process trains in it.
+        Raises OtherConfigurationError, naming what differs, unless it may be overwritten or never
+        began, and LockedError if another process trains in it.
         """
         with self.held():
             self._prepare(overwrite)
@@ -33,7 +33,7 @@ class RunFolder:
     def _prepare(self, overwrite: bool) -> None:
         found = read_card(self.path)
         if found is not None and found.fingerprint != self.card.fingerprint:
-            if not overwrite:
+            if not overwrite and self._has_begun:
                 changes = differences(
                     {**found.config, "inputs": found.inputs, "schema": found.schema_version},
                     {**self.card.config, "inputs": self.card.inputs, "schema": self.card.schema_version},
@@ -48,6 +48,11 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / CARD).exists():
             write_json(self.path / CARD, self.card.to_dict())
+
+    @property
+    def _has_begun(self) -> bool:
+        """False for a run that failed before its first step: nothing of it would be lost."""
+        return any(child.name != CARD for child in self.path.iterdir())
 
     @property
     def label(self) -> str:

@@ -85,6 +85,19 @@ def test_every_switch_trains(world: Path, tmp_path: Path, changes: tuple[str, ..
     assert np.isfinite(list(outcome.metrics.values())).all()
 
 
+def test_without_a_held_split_the_ways_out_work(tmp_path: Path) -> None:
+    write_world(tmp_path, train=2, val=0)
+    (tmp_path / "small.yaml").write_text(SMALL_YAML)
+    with pytest.raises(ValueError, match=r"no scene of val, only 2 of train.*held_splits=\[\]"):
+        run(tmp_path, tmp_path / "a")
+    # The run that failed had not begun, so another one may take its place.
+    outcome = run(tmp_path, tmp_path / "a", "training.epochs=1", "held_splits=[]")
+    assert outcome is not None
+    assert outcome.finished
+    write_boxes(tmp_path, "held", "val", frames=4, seed=7)
+    assert run(tmp_path, tmp_path / "b", "training.epochs=1") is not None
+
+
 def test_gravity_leaves_lost_poses_out(world: Path) -> None:
     config = pretrain.PretrainConfig(frame="gravity", num_points=128)
     clouds = pretrain._load(
