@@ -7,7 +7,6 @@ for bit on a CPU.
 
 import math
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +22,7 @@ from stages.training.draws import Draws, epoch_order, seed_of
 from stages.training.learner import Learner, LoopConfig
 from stages.training.optim import Schedule, set_step
 from stages.training.processes import Processes
-from stages.training.run_folder import MetricsLog, RunFolder
+from stages.training.run_folder import NONFINITE, MetricsLog, RunFolder
 from stages.training.speed import flops_per_row, peak_flops
 from stages.training.stopping import Stop, listening
 from stages.training.task import Task, Terms
@@ -176,6 +175,8 @@ class Loop:
             self._save_batch(rows, values)
         self.learner.step()
         self.position.step += 1
+        if self.procs.is_first:
+            self.folder.take()
         for key, value in values.items():
             self.position.sums[key] = self.position.sums.get(key, 0.0) + value
         if log and step % LOG_EVERY_STEPS == 0:
@@ -260,7 +261,7 @@ class Loop:
     def _resume(self) -> None:
         """Go on from the last checkpoint, if there is one. Raises CardError if it does not fit."""
         path = self.folder.last
-        if not has_checkpoint(path):
+        if self.folder.starts_anew or not has_checkpoint(path):
             return
         meta = read_meta(path)
         if meta.run.fingerprint != self.folder.card.fingerprint:
@@ -286,7 +287,7 @@ class Loop:
 
     def _save_batch(self, rows: Tensor, values: dict[str, float]) -> None:
         """Keep the weights before the step, and the batch, and stop."""
-        folder = self.folder.path / "nonfinite"
+        folder = self.folder.path / NONFINITE
         if self.procs.is_first:
             self.learner.save_to_go_on(folder, self._meta(values))
             tensors = {"rows": rows, **self.task.inputs(rows)}
@@ -329,11 +330,10 @@ def train(
     processes: Processes,
     stop_after_epoch: int | None = None,
 ) -> Outcome:
-    """Train a task in a run's folder, going on from where it stands there.
+    """Train a task in a run's folder, which is open, going on from where it stands there.
 
-    Raises NonFiniteError; CardError if the folder's checkpoint does not fit; LockedError if another
-    process trains there; ValueError if the batch cannot be split or is larger than the data.
+    Raises NonFiniteError; CardError if the folder's checkpoint does not fit; ValueError if the batch
+    cannot be split or is larger than the data.
     """
-    with folder.held() if processes.is_first else nullcontext():
-        loop = Loop(task, config, folder, device, processes)
-        return loop.run(stop_after_epoch=stop_after_epoch)
+    loop = Loop(task, config, folder, device, processes)
+    return loop.run(stop_after_epoch=stop_after_epoch)

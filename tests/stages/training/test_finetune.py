@@ -101,6 +101,10 @@ def test_a_task_that_fails_does_not_stop_the_others(world: Path) -> None:
     assert "failed: classification: a batch of 1000 is more than" in said
     table = json.loads((world / "finetune" / "some.json").read_text())
     assert list(table["tasks"]) == ["parts"]
+    # It never began, so it holds no name: the corrected command runs.
+    assert not (world / "finetune" / "classification" / "some").exists()
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+           "--set=classification.name=some", "--set=classification.training.epochs=1")  # fmt: skip
 
 
 def test_names_that_lead_elsewhere_are_refused(world: Path) -> None:

@@ -19,7 +19,7 @@ from stages.training.draws import Draws
 from stages.training.learner import LoopConfig
 from stages.training.loop import NonFiniteError
 from stages.training.processes import Processes
-from stages.training.run_folder import METRICS, RunFolder
+from stages.training.run_folder import METRICS, RunFolder, read_card
 from stages.training.task import Task, Terms
 from tests.training_toys import CONFIG, ROWS, run_toy, toy
 
@@ -83,6 +83,20 @@ def interrupting(task: Task, at_call: int, number: signal.Signals) -> Task:
         calls += 1
         if calls == at_call:
             os.kill(os.getpid(), number)
+        return task.losses(model, rows, draws)
+
+    return replace(task, losses=losses)
+
+
+def failing(task: Task, at_call: int, error: Exception) -> Task:
+    """Raise an error in the middle of a step."""
+    calls = 0
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        nonlocal calls
+        calls += 1
+        if calls == at_call:
+            raise error
         return task.losses(model, rows, draws)
 
     return replace(task, losses=losses)
@@ -190,6 +204,47 @@ def test_batches_that_cannot_be(tmp_path: Path) -> None:
         run_toy(tmp_path / "a", CONFIG.model_copy(update={"batch": 41}))
     with pytest.raises(ValueError, match="cannot be split evenly over 1 processes with 3 micro"):
         run_toy(tmp_path / "b", CONFIG.model_copy(update={"accumulate": 3}))
+
+
+def everything_below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def test_a_run_that_never_made_a_step_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a batch of 41 is more than"):
+        run_toy(tmp_path / "task" / "a", CONFIG.model_copy(update={"batch": 41}))
+
+    def out_of_memory(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        run_toy(tmp_path / "task" / "a", task=replace(toy(), losses=out_of_memory))
+    assert everything_below(tmp_path) == []
+    assert run_toy(tmp_path / "task" / "a", CONFIG.model_copy(update={"lr": 0.1})).finished
+
+
+def test_a_run_that_left_nothing_to_miss_gives_its_name_away(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError):
+        run_toy(tmp_path / "a", task=failing(toy(), at_call=3, error=NonFiniteError("3")))
+    assert (tmp_path / "a" / "run.json").is_file()
+    assert (tmp_path / "a" / METRICS).read_text() == ""
+    events = set((tmp_path / "a" / "tensorboard").iterdir())
+    outcome = run_toy(tmp_path / "a", CONFIG.model_copy(update={"lr": 0.1}))
+    assert outcome.finished
+    assert read_meta(tmp_path / "a" / "last").run.config["lr"] == 0.1
+    assert read_card(tmp_path / "a") == read_meta(tmp_path / "a" / "last").run
+    assert not events & set((tmp_path / "a" / "tensorboard").iterdir())
+
+
+def test_what_is_to_be_overwritten_stays_until_there_is_a_step(tmp_path: Path) -> None:
+    run_toy(tmp_path / "a", stop_after_epoch=1)
+    before = read_meta(tmp_path / "a" / "last")
+    with pytest.raises(ValueError, match="a batch of 41 is more than"):
+        run_toy(tmp_path / "a", CONFIG.model_copy(update={"batch": 41}), overwrite=True)
+    assert read_meta(tmp_path / "a" / "last") == before
+    run_toy(tmp_path / "b")
+    run_toy(tmp_path / "a", overwrite=True)  # from its first step on, not from the saved one
+    assert_same_run(tmp_path / "a", tmp_path / "b")
 
 
 def test_no_held_rows_no_best(tmp_path: Path) -> None:

@@ -235,6 +235,13 @@ def test_inspect_knows_runs_and_checkpoints(world: Path) -> None:
         assert "weights.safetensors is not as it was written" in said
 
 
+def test_a_run_that_never_began_holds_no_name(world: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a batch of 1000 is more than the 80 training rows"):
+        run(world, tmp_path / "runs" / "a", "training.batch=1000")
+    assert list(tmp_path.iterdir()) == []
+    assert run(world, tmp_path / "runs" / "a", "training.epochs=1") is not None
+
+
 def test_infonce_needs_the_whole_batch(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the batch cannot be split"):
         run(world, tmp_path / "a", "loss=infonce", "training.accumulate=2")
