@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cache.frames import KEPT
-from pipeline.commands.options import INTERRUPTED
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -119,8 +118,6 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
             f"{command}: stopped {why} after step {outcome.step} of {outcome.total_steps} and saved in "
             f"{folder / 'last'}; the same command goes on from there (without --overwrite)"
         )
-        if outcome.stopped_by == "SIGINT":
-            raise typer.Exit(INTERRUPTED)
 
 
 def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) -> None:

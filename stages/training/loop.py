@@ -8,6 +8,7 @@ for bit on a CPU.
 import math
 import time
 from dataclasses import dataclass, field
+from signal import Signals
 from typing import Any
 
 import torch
@@ -39,7 +40,11 @@ class NonFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of `train` ended: `finished`, or stopped at a step, and what was measured last."""
+    """How a call of `train` ended: `finished`, or stopped at a step, and what was measured last.
+
+    `stopped_by` names the signal that stopped it, to whichever process it came; after the last step
+    too, since what is done at a finished training's end can take long.
+    """
 
     finished: bool
     step: int
@@ -108,10 +113,10 @@ class Loop:
             self._note_start(progress, log)
             saved = time.monotonic()
             while self.position.step < self.schedule.total_steps:
-                stopped = self._train_epoch(stop, progress, log)
+                asked = self._train_epoch(stop, progress, log)
                 epoch = self.position.step // self.steps_per_epoch
                 at_end = self.position.step == self.schedule.total_steps
-                stopped = stopped or (epoch == stop_after_epoch and not at_end)
+                stopped = asked or (epoch == stop_after_epoch and not at_end)
                 if stopped or at_end or time.monotonic() - saved > SAVE_INTERVAL_S:
                     if self.procs.is_first:
                         meta = self._meta(self.position.measured)
@@ -121,19 +126,19 @@ class Loop:
                     break
         if log:
             log.close()
-        self.procs.wait()
+        asked = self.procs.largest(stop.number)
         return Outcome(
-            finished=self.position.step == self.schedule.total_steps,
+            finished=self.position.step == self.schedule.total_steps and not asked,
             step=self.position.step,
             epoch=self.position.step // self.steps_per_epoch,
             total_steps=self.schedule.total_steps,
             metrics=self.position.measured,
             best=self.position.best,
-            stopped_by=stop.asked.name if stop.asked else None,
+            stopped_by=Signals(asked).name if asked else None,
         )
 
-    def _train_epoch(self, stop: Stop, progress: Progress, log: MetricsLog | None) -> bool:
-        """Train to the end of the epoch that has begun, and measure; True if asked to stop."""
+    def _train_epoch(self, stop: Stop, progress: Progress, log: MetricsLog | None) -> int:
+        """Train to the end of the epoch that has begun, and measure; the signal to stop, or 0."""
         epoch, first = divmod(self.position.step, self.steps_per_epoch)
         order = epoch_order(self.config.seed, epoch, self.task.num_rows)
         self.learner.train()
@@ -143,7 +148,7 @@ class Loop:
             asked = self._train_step(rows, stop, log)
             progress.update(self.position.step * self.config.batch)
             if asked and number + 1 < self.steps_per_epoch:
-                return True
+                return asked
         done = (self.steps_per_epoch - first) * self.config.batch
         line = self._epoch_line(epoch + 1, done / (time.perf_counter() - start))
         if self._is_measured(epoch + 1):
@@ -154,10 +159,10 @@ class Loop:
         if log:
             log.epoch(line)
             progress.note(_summary(self.folder.label, self.config.epochs, line))
-        return self.procs.any(stop.asked is not None)
+        return self.procs.largest(stop.number)
 
-    def _train_step(self, rows: Tensor, stop: Stop, log: MetricsLog | None) -> bool:
-        """One step of the optimizer; True if the run is asked to stop after it."""
+    def _train_step(self, rows: Tensor, stop: Stop, log: MetricsLog | None) -> int:
+        """One step of the optimizer; the signal that asks to stop after it, or 0."""
         step = self.position.step
         set_step(self.learner.optimizer.param_groups, self.schedule, step)
         self.learner.optimizer.zero_grad(set_to_none=True)
@@ -181,7 +186,7 @@ class Loop:
             self.position.sums[key] = self.position.sums.get(key, 0.0) + value
         if log and step % LOG_EVERY_STEPS == 0:
             log.step(step, {f"step/{key}": value for key, value in values.items()})
-        return self.procs.any(stop.asked is not None)
+        return self.procs.largest(stop.number)
 
     def _backward(self, rows: Tensor, part: slice, step: int, *, is_last: bool) -> Terms:
         """Add the gradients of a part of the batch."""

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,7 +104,7 @@ def failing(task: Task, at_call: int, error: Exception) -> Task:
     return replace(task, losses=losses)
 
 
-@pytest.mark.parametrize("at_call", [1, 7, 10, 13])
+@pytest.mark.parametrize("at_call", [1, 7, 10, 13, 30])
 def test_sigterm_in_an_epoch_finishes_the_step_and_goes_on_exactly(
     tmp_path: Path, at_call: int
 ) -> None:
@@ -112,14 +114,30 @@ def test_sigterm_in_an_epoch_finishes_the_step_and_goes_on_exactly(
     assert (stopped.finished, stopped.step, stopped.stopped_by) == (False, at_call, "SIGTERM")
     assert read_meta(tmp_path / "parts" / "last").position["step"] == at_call
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    run_toy(tmp_path / "parts")
+    assert run_toy(tmp_path / "parts").finished
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_ctrl_c_is_told_apart(tmp_path: Path) -> None:
-    assert run_toy(
-        tmp_path, task=interrupting(toy(), 3, signal.SIGINT)
-    ).stopped_by == "SIGINT"  # fmt: skip
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_signals_are_told_apart(tmp_path: Path, number: signal.Signals) -> None:
+    with handled(number, signal.SIG_DFL):  # whatever the tests were started with
+        outcome = run_toy(tmp_path, task=interrupting(toy(), 3, number))
+    assert (outcome.step, outcome.stopped_by) == (3, number.name)
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
+    with handled(signal.SIGHUP, signal.SIG_IGN):
+        assert run_toy(tmp_path, task=interrupting(toy(), 3, signal.SIGHUP)).finished
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@contextmanager
+def handled(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_kill_after_an_epoch_was_logged_repeats_it_once(tmp_path: Path) -> None:
