@@ -37,8 +37,9 @@ def pretrain(
     """Train a student to predict the cached prefixes from points alone.
 
     Goes on where it was stopped. Under torchrun, all processes share each batch. At its end its
-    frozen features are probed on what is prepared of ModelNet40 and of ScanNet's scans. SIGTERM,
-    Ctrl-C and a closed terminal save first; the exit code is then 143, 130 or 129.
+    frozen features are probed on what is prepared of ModelNet40 and of ScanNet's scans; of a
+    finished one, what is missing of that and of its curves is made. SIGTERM, Ctrl-C and a closed
+    terminal save first; the exit code is then 143, 130 or 129.
     """
     from pipeline.summaries import print_training
     from stages.device import choose_device
@@ -60,6 +61,6 @@ def pretrain(
     )
     if is_first_process():
         print_training("pretrain", outcome, out)
-        if outcome and outcome.finished:
+        if outcome is None or outcome.finished:
             probe_what_is_there(out, device, config, overrides, paths)
     exit_if_stopped(outcome)

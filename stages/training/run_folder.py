@@ -65,6 +65,8 @@ class RunFolder:
         elif not self._is_begun:
             for name in (CARD, METRICS, EVENTS, NONFINITE):
                 remove(self.path / name)
+        for probed in self.path.glob("probe_*"):  # of weights that are trained on now
+            remove(probed)
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / CARD).exists():
             write_json(self.path / CARD, self.card.to_dict())
@@ -127,6 +129,11 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Say that the run is finished, and how it ended."""
         write_json(self.path / RESULT, result)
+
+
+def probe_file(run: Path, data: str) -> Path:
+    """What a probe of a run's weights on some data found."""
+    return run / f"probe_{data}.json"
 
 
 def read_metrics(folder: Path) -> list[JsonDict]:

@@ -49,8 +49,12 @@ def test_classification_from_scratch(world: Path) -> None:
     assert final["voting"]["paper_style_best"] >= final["voting"]["mean"]
     summary = json.loads((folder / "result.json").read_text())
     assert summary["measures"]["val_accuracy"]["runs"] == [final["val_accuracy"]]
-    for figure in ("confusion.png", "curves.png"):
-        assert (folder / "seed0" / figure).is_file()
+    figures = [folder / "seed0" / name for name in ("confusion.png", "curves.png")]
+    before = figures[1].stat().st_mtime_ns
+    figures[0].unlink()  # as after a kill: the next call draws it, and leaves what is there
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu")
+    assert figures[0].is_file()
+    assert figures[1].stat().st_mtime_ns == before
     assert isinstance(load_model(folder / "seed0" / "last"), PointClassifier)
     assert (
         "whole              yes"

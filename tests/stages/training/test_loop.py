@@ -21,7 +21,7 @@ from stages.training.draws import Draws
 from stages.training.learner import LoopConfig
 from stages.training.loop import NonFiniteError
 from stages.training.processes import Processes
-from stages.training.run_folder import METRICS, RunFolder, read_card
+from stages.training.run_folder import METRICS, RunFolder, probe_file, read_card
 from stages.training.task import Task, Terms
 from tests.training_toys import CONFIG, ROWS, run_toy, toy
 
@@ -252,6 +252,13 @@ def test_a_run_that_left_nothing_to_miss_gives_its_name_away(tmp_path: Path) -> 
     assert read_meta(tmp_path / "a" / "last").run.config["lr"] == 0.1
     assert read_card(tmp_path / "a") == read_meta(tmp_path / "a" / "last").run
     assert not events & set((tmp_path / "a" / "tensorboard").iterdir())
+
+
+def test_probes_of_weights_that_are_trained_on_are_gone(tmp_path: Path) -> None:
+    run_toy(tmp_path, stop_after_epoch=1)
+    probe_file(tmp_path, "scans").write_text("{}")
+    run_toy(tmp_path, stop_after_epoch=2)
+    assert not probe_file(tmp_path, "scans").exists()
 
 
 def test_what_is_to_be_overwritten_stays_until_there_is_a_step(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from stages.training import pretrain, speed
 from stages.training.checkpoints import load_model
 from stages.training.networks.student import Student
 from tests.conftest import REPOSITORY
+from tests.objects_world import YAML, invoke, prepare_boxes
 from tests.pairs_world import SMALL_YAML, write_boxes, write_world
 from tests.running import free_port, read_until, start
 
@@ -242,6 +243,26 @@ def test_inspect_knows_runs_and_checkpoints(world: Path) -> None:
         code, said = inspect(path)
         assert code == 1
         assert "weights.safetensors is not as it was written" in said
+
+
+def test_what_a_kill_left_undone_is_made_by_the_next_call(tmp_path: Path) -> None:
+    write_world(tmp_path)
+    prepare_boxes(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL_YAML + YAML)
+    arguments = ["pretrain", "--device", "cpu", "--set", "pretrain.training.epochs=1"]
+    first = invoke(tmp_path, *arguments)
+    made = [tmp_path / "pretrain" / "tiny" / n for n in ("curves.png", "probe_modelnet40.json")]
+    contents = [file.read_bytes() for file in made]
+    for file in made:
+        file.unlink()
+    second = invoke(tmp_path, *arguments)
+    assert "is finished already" in second
+    assert first.splitlines()[-1] == second.splitlines()[-1]
+    assert "linear SVM" in second
+    assert [file.read_bytes() for file in made] == contents
+    before = [file.stat().st_mtime_ns for file in made]
+    assert "linear SVM" not in invoke(tmp_path, *arguments)
+    assert [file.stat().st_mtime_ns for file in made] == before
 
 
 def test_a_run_that_never_began_holds_no_name(world: Path, tmp_path: Path) -> None:
