@@ -28,7 +28,7 @@ from stages.training.speed import flops_per_row, peak_flops
 from stages.training.stopping import Stop, listening
 from stages.training.task import Task, Terms
 
-SAVE_INTERVAL_S = 300.0
+SAVE_INTERVAL_S = 300.0  # what a kill can cost, looked at after each step
 LOG_EVERY_STEPS = 20
 # Logged, but not said at each epoch's end.
 QUIET = ("epoch", "step", "lr", "weight_decay", "grad_norm", "patch_coverage", "samples_per_s")
@@ -99,6 +99,7 @@ class Loop:
         )
         self.dtype = autocast_dtype(device, config.precision)
         self.position = _Position()
+        self.saved_at_s = time.monotonic()
 
     def run(self, *, stop_after_epoch: int | None = None) -> Outcome:
         """Train to the end, or to where it is asked to stop; the last checkpoint says where."""
@@ -111,17 +112,13 @@ class Loop:
         ):
             progress.update(self.position.step * self.config.batch)
             self._note_start(progress, log)
-            saved = time.monotonic()
             while self.position.step < self.schedule.total_steps:
                 asked = self._train_epoch(stop, progress, log)
                 epoch = self.position.step // self.steps_per_epoch
                 at_end = self.position.step == self.schedule.total_steps
                 stopped = asked or (epoch == stop_after_epoch and not at_end)
-                if stopped or at_end or time.monotonic() - saved > SAVE_INTERVAL_S:
-                    if self.procs.is_first:
-                        meta = self._meta(self.position.measured)
-                        self.learner.save_to_go_on(self.folder.last, meta)
-                    saved = time.monotonic()
+                if stopped or at_end or self._is_save_due():
+                    self._save()
                 if stopped:
                     break
         if log:
@@ -147,8 +144,12 @@ class Loop:
             rows = order[number * self.config.batch : (number + 1) * self.config.batch]
             asked = self._train_step(rows, stop, log)
             progress.update(self.position.step * self.config.batch)
-            if asked and number + 1 < self.steps_per_epoch:
+            if number + 1 == self.steps_per_epoch:  # saved after it is measured
+                break
+            if asked:
                 return asked
+            if self._is_save_due():
+                self._save()
         done = (self.steps_per_epoch - first) * self.config.batch
         line = self._epoch_line(epoch + 1, done / (time.perf_counter() - start))
         if self._is_measured(epoch + 1):
@@ -241,6 +242,16 @@ class Loop:
                 self.learner.save_to_use(self.folder.best, self._meta(self.position.best))
         self.procs.wait()
         return found
+
+    def _is_save_due(self) -> bool:
+        """True on the first process, which alone saves, if the last checkpoint is too long ago."""
+        return self.procs.is_first and time.monotonic() - self.saved_at_s >= SAVE_INTERVAL_S
+
+    def _save(self) -> None:
+        """Write where the run stands, and what it measured last."""
+        if self.procs.is_first:
+            self.learner.save_to_go_on(self.folder.last, self._meta(self.position.measured))
+        self.saved_at_s = time.monotonic()
 
     def _keep(self, epoch: int) -> None:
         if self.procs.is_first:

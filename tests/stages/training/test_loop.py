@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cache.card import Card, CardError, OtherConfigurationError
 from cache.checkpoint import STATE, WEIGHTS, read_arrays, read_meta
 from cache.commit import LockedError
+from stages.training import loop
 from stages.training.draws import Draws
 from stages.training.learner import LoopConfig
 from stages.training.loop import NonFiniteError
@@ -129,6 +130,28 @@ def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
     with handled(signal.SIGHUP, signal.SIG_IGN):
         assert run_toy(tmp_path, task=interrupting(toy(), 3, signal.SIGHUP)).finished
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("at_call", [2, 8, 11, 30])
+@pytest.mark.parametrize("change", [{}, {"ema": 0.9}])
+def test_a_kill_costs_only_what_was_not_yet_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_call: int, change: dict[str, object]
+) -> None:
+    """In the middle of an epoch too: saved is after each step that the interval allows, here any."""
+    config = CONFIG.model_copy(update=change)
+    run_toy(tmp_path / "whole", config)
+    monkeypatch.setattr(loop, "SAVE_INTERVAL_S", 0.0)
+    with pytest.raises(RuntimeError, match="killed"):
+        run_toy(tmp_path / "parts", config, task=failing(toy(), at_call, RuntimeError("killed")))
+    assert read_meta(tmp_path / "parts" / "last").position["step"] == at_call - 1
+    assert run_toy(tmp_path / "parts", config).finished
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_nothing_is_saved_before_its_time(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="killed"):
+        run_toy(tmp_path, task=failing(toy(), 8, RuntimeError("killed")))
+    assert not (tmp_path / "last").exists()
 
 
 @contextmanager
