@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cache.frames import KEPT
-from pipeline.commands.options import INTERRUPTED
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -121,13 +120,12 @@ def print_cache_report(report: "CacheReport", store: Path) -> None:
 
 
 def print_training(command: str, outcome: "Outcome | None", folder: Path) -> None:
-    """Say how a training ended, and the way on if it was stopped."""
+    """Say how a training ended, and the way on if it was stopped; draw its curves at the end."""
     if outcome is None:
         typer.echo(f"{command}: {folder} is finished already; --overwrite trains it again")
+        _draw_curves(folder)
     elif outcome.finished:
-        from stages.report.curves import draw_curves
-
-        drawn = draw_curves(folder, folder / "curves.png")
+        drawn = _draw_curves(folder)
         typer.echo(
             f"{command}: finished, {outcome.epoch} epochs; in {folder}"
             + ("" if drawn else "; matplotlib is not installed, so no curves.png")
@@ -141,8 +139,14 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
             f"{command}: stopped {why} after step {outcome.step} of {outcome.total_steps} and saved in "
             f"{folder / 'last'}; the same command goes on from there (without --overwrite)"
         )
-        if outcome.stopped_by == "SIGINT":
-            raise typer.Exit(INTERRUPTED)
+
+
+def _draw_curves(folder: Path) -> bool:
+    """Draw a finished run's curves if they are not there; False without matplotlib."""
+    from stages.report.curves import draw_curves
+
+    file = folder / "curves.png"
+    return file.exists() or draw_curves(folder, file)
 
 
 def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) -> None:
@@ -161,17 +165,16 @@ def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) ->
 
 
 def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
-    """Say how the runs of a task ended, and their measures over the seeds."""
+    """Say how the runs of a task ended, and their measures over the seeds; draw what is missing."""
     if finished.outcome is not None and not finished.outcome.finished:
         print_training(f"finetune {task}", finished.outcome, finished.folder)
         return
-    from stages.report.curves import draw_curves
     from stages.report.tables import class_rows, write_classes
     from stages.report.task_figures import draw_task_figures
 
     summary = finished.summary
     for name in summary["seeds"]:
-        draw_curves(out / name, out / name / "curves.png")
+        _draw_curves(out / name)
         draw_task_figures(out / name)
     typer.echo(
         f"finetune {task}: {counted(len(summary['seeds']), 'seed')} from {summary['init']}, last epoch; in {out}"

@@ -72,10 +72,12 @@ def run_toy(
     task: Task | None = None,
     stop_after_epoch: int | None = None,
     processes: Processes | None = None,
+    overwrite: bool = False,
 ) -> Outcome:
-    run = RunFolder(folder, Card("toy", 1, config.model_dump(mode="json"), {}))
-    run.prepare(overwrite=False)
-    return train(
-        task or toy(), config, run, device=CPU, processes=processes or Processes(),
-        stop_after_epoch=stop_after_epoch,
-    )  # fmt: skip
+    card = Card("toy", 1, config.model_dump(mode="json"), {})
+    run, processes = RunFolder(folder, card, overwrite=overwrite), processes or Processes()
+    with run.opened(processes):
+        return train(
+            task or toy(), config, run, device=CPU, processes=processes,
+            stop_after_epoch=stop_after_epoch,
+        )  # fmt: skip

@@ -135,11 +135,9 @@ def run(
     longer than half a day on a CPU and `patient` is false.
     """
     inputs = {"points": _inputs(points, config), "teacher": fingerprint(store_identity(store))}
-    folder = RunFolder(out, Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs))
-    with joined(device) as processes:
-        if processes.is_first:
-            folder.prepare(overwrite=overwrite)
-        processes.wait()
+    card = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+    folder = RunFolder(out, card, overwrite=overwrite)
+    with joined(device) as processes, folder.opened(processes):
         if folder.is_finished:
             return None
         if config.loss == "infonce" and processes.count * config.training.accumulate > 1:

@@ -6,16 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 import zarr
 
 from cache.captions import CaptionedImage, write_captions
 from cache.card import Card
 from pipeline import cli
+from pipeline.commands.options import exit_if_stopped
 from stages.sources.sens import SensReader
+from stages.training.loop import Outcome
 from tests.conftest import REPOSITORY
 from tests.recordings import encode_color, write_recording
 from tests.rgbd_folders import write_images, write_open3d, write_seven_scenes
@@ -303,6 +307,16 @@ def test_a_share_of_the_scenes(distill3d: Shell, scannet: Path, tmp_path: Path) 
     words = ("extract", "--scannet", scannet, "--workspace", tmp_path, "--workers", 1)
     code, out, _ = distill3d(*words, "--shard", "8/9")
     assert (code, "of them, 0 in share 8 of 9" in out) == (0, True)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGHUP", 129), ("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_stopped_training_ends_with_its_signals_code(name: str, code: int) -> None:
+    outcome = Outcome(False, step=3, epoch=0, total_steps=9, metrics={}, best=None, stopped_by=name)
+    with pytest.raises(typer.Exit) as end:
+        exit_if_stopped(outcome)
+    assert end.value.exit_code == code
+    exit_if_stopped(replace(outcome, stopped_by=None))  # as --stop-after-epoch asked: exit 0
+    exit_if_stopped(None)
 
 
 def test_version(distill3d: Shell) -> None:
