@@ -55,6 +55,7 @@ def pretrain(
         overwrite=overwrite,
         stop_after_epoch=stop_after_epoch,
         patient=device != "auto",
+        say=lambda line: typer.echo(f"pretrain: {line}", err=True),
     )
     if int(os.environ.get("RANK", 0)) == 0:
         print_training("pretrain", outcome, out)
