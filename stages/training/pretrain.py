@@ -4,6 +4,7 @@ One step of it: stored points in metres, turned or cut as asked, 4096 drawn, nor
 shifted; the prediction beside the teacher's prefix.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,7 @@ from stages.training.processes import Processes, joined
 from stages.training.run_folder import RunFolder
 from stages.training.speed import ask_for_patience
 from stages.training.task import Task, Terms
+from stages.training.upright import Up, warn_if_not_level
 from stages.training.views import Views, load_views
 
 KIND, SCHEMA_VERSION = "pre-training", 2
@@ -68,6 +70,8 @@ class PretrainConfig(Settings):
     num_points: int = Field(4096, ge=32)
     norm_input: Normalisation = "unit_sphere"
     frame: Literal["camera", "gravity"] = "camera"
+    # Of gravity: the axis that is up in the world of the poses. ScanNet's is z; 7-Scenes has none.
+    up: Up = "z"
     points: Literal["all", "in_view"] = "all"  # in_view: only what the teacher's crop shows
     scale: tuple[float, float] = SCALE
     translation: float = Field(TRANSLATION, ge=0)
@@ -127,12 +131,13 @@ def run(
     overwrite: bool = False,
     stop_after_epoch: int | None = None,
     patient: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Outcome | None:
     """Pre-train a student in the folder `out`; None if it was finished there before.
 
     Goes on where a stopped run stands. Under torchrun all processes share each batch. Raises
     CardError if frames, points and prefixes do not belong together, and ValueError if it would take
-    longer than half a day on a CPU and `patient` is false.
+    longer than half a day on a CPU and `patient` is false. `say` is told what looks wrong in the data.
     """
     inputs = {"points": _inputs(points, config), "teacher": fingerprint(store_identity(store))}
     card = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
@@ -145,7 +150,10 @@ def run(
                 "pretrain.loss = infonce tells each cloud from all others of the batch, so the batch "
                 "cannot be split: use one process, and pretrain.training.accumulate=1"
             )
-        task, held = _task(config, frames, points, store, device)
+        quiet = not processes.is_first
+        task, held = _task(
+            config, frames, points, store, device, (lambda _: None) if quiet else say
+        )
         if not patient:
             ask_for_patience(task, config.training.epochs, device)
         outcome = train(
@@ -163,12 +171,19 @@ def run(
 
 
 def _task(
-    config: PretrainConfig, frames: Path, points: Path, store: Path, device: torch.device
+    config: PretrainConfig,
+    frames: Path,
+    points: Path,
+    store: Path,
+    device: torch.device,
+    say: Callable[[str], None],
 ) -> tuple[Task, "Held | None"]:
     clouds = _load(
         config, config.splits, frames, points, store, device, "training pairs",
         '; or learn from others: --set "pretrain.splits=[SPLIT]"',
     )  # fmt: skip
+    if clouds.views and config.frame == "gravity":
+        warn_if_not_level(clouds.pairs, clouds.views.camera_to_world, config.up, say)
     statistics = clouds.pairs.target_statistics()
     held: Held | None = None
     if config.held_splits:
@@ -237,8 +252,15 @@ def _load(
         pairs = load_pairs(points, store, splits, device, advance=progress.update, instead=instead)
     if config.frame == "camera" and config.points == "all":
         return Clouds(config, pairs, None)
-    views = load_views(frames, pairs, store_identity(store)["identity"]["preprocessing"]["crop"])
+    crop = store_identity(store)["identity"]["preprocessing"]["crop"]
+    views = load_views(frames, pairs, crop, config.up)
     if config.frame == "gravity":
+        if not views.pose_valid.any():
+            raise ValueError(
+                f"{points}: none of the {len(pairs)} frames of {', '.join(splits)} has a pose, and "
+                "pretrain.frame=gravity turns them by it; use pretrain.frame=camera, or extract "
+                "recordings with poses"
+            )
         pairs, views = pairs.only(views.pose_valid), views.only(views.pose_valid)
     return Clouds(config, pairs, views.to(device))
 
