@@ -21,6 +21,9 @@ from pipeline.commands import (
 from pipeline.commands.options import STOPPED, Failure, is_first_process
 from pipeline.config import ConfigError
 
+# Their work is what they print; all others go on when nobody reads it any more.
+PRINTED = ("inspect", "caption")
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -31,6 +34,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def common(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -39,6 +43,10 @@ def common(
     ] = False,
 ) -> None:
     """3D point cloud pre-training with knowledge distillation from 2D images."""
+    if context.invoked_subcommand not in PRINTED:
+        from stages.progress import outlive_readers
+
+        outlive_readers()
 
 
 app.callback()(common)

@@ -189,6 +189,22 @@ def test_a_signal_ends_it_with_its_code_and_the_way_on(
     assert "stopped; the same command goes on from here" in errors
 
 
+@pytest.mark.parametrize("reader", ["pipe", "terminal"])
+def test_it_ends_well_though_nobody_reads_it_any_more(world: Path, reader: str) -> None:
+    """As `2>&1 | tee log` when tee is gone, and a terminal that is closed."""
+    name = f"unread-{reader}"
+    reading, writing = os.openpty() if reader == "terminal" else os.pipe()
+    process = subprocess.Popen(
+        [sys.executable, *command(world, name)], cwd=REPOSITORY, stdout=writing, stderr=writing
+    )  # fmt: skip
+    os.close(writing)
+    assert os.read(reading, 100)
+    os.close(reading)
+    assert process.wait(timeout=60) == 0
+    assert (world / "pretrain" / name / "result.json").is_file()
+    assert (world / "pretrain" / name / "curves.png").is_file()
+
+
 def test_whichever_process_is_stopped_all_end_with_the_code(world: Path) -> None:
     arguments = command(world, "both", "--set", "pretrain.training.epochs=20000")
     port = free_port()
