@@ -4,8 +4,8 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -73,18 +73,45 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path, *, wait: bool) -> Iterator[None]:
+def lock(path: Path, *, wait: bool, keep: bool = True) -> Iterator[None]:
     """Hold a file lock, which the system releases when the process ends, however it ends.
 
-    Raises LockedError if another process holds it and `wait` is false.
+    If it is not to be kept, its file and the folders that were made for it are removed at the end,
+    as far as they are empty. Raises LockedError if another process holds it and `wait` is false.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as file:
+    made = [folder for folder in path.parents if not folder.exists()]
+    with _locked(path, wait):
+        try:
+            yield
+        finally:
+            if not keep:
+                path.unlink(missing_ok=True)
+                _remove_empty(dict.fromkeys([path.parent, *made]))
+
+
+def _locked(path: Path, wait: bool) -> TextIOWrapper:
+    while True:
+        _make_folder(path.parent)
+        try:
+            file = open(path, "a")  # noqa: SIM115  (the caller's context closes it)
+        except FileNotFoundError:  # its folder was removed in between
+            continue
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
+            file.close()
             raise LockedError(f"{path}: another process holds this lock") from None
-        yield
+        with suppress(FileNotFoundError):  # removed by the one who held it, it keeps nobody out
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
+        file.close()
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove folders, the innermost first, until one is not empty."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def claim(path: Path, config: JsonDict) -> AbstractContextManager[object]:

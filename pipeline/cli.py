@@ -18,8 +18,11 @@ from pipeline.commands import (
     student,
     teacher,
 )
-from pipeline.commands.options import INTERRUPTED, Failure
+from pipeline.commands.options import STOPPED, Failure, is_first_process
 from pipeline.config import ConfigError
+
+# Their work is what they print; all others go on when nobody reads it any more.
+PRINTED = ("inspect", "caption")
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -31,6 +34,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def common(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -39,6 +43,10 @@ def common(
     ] = False,
 ) -> None:
     """3D point cloud pre-training with knowledge distillation from 2D images."""
+    if context.invoked_subcommand not in PRINTED:
+        from stages.progress import outlive_readers
+
+        outlive_readers()
 
 
 app.callback()(common)
@@ -60,12 +68,16 @@ app.command("contact-sheet")(looking.contact_sheet)
 
 
 def main() -> NoReturn:
-    """Run the command line: exit 0 done, 1 the run failed, 2 wrong usage or configuration."""
+    """Run the command line.
+
+    Exit 0 done, 1 the run failed, 2 wrong usage or configuration, 130 stopped by Ctrl-C, 143 by
+    SIGTERM, 129 by SIGHUP.
+    """
     debug = "--debug" in sys.argv
     try:
         app()
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        if end.code in STOPPED and is_first_process():
             _say("stopped; the same command goes on from here", debug=False)
         raise
     except (ConfigError, OtherConfigurationError) as error:

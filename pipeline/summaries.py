@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cache.frames import KEPT
-from pipeline.commands.options import INTERRUPTED
 from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from stages.precompute.prepare_objects import ObjectsReport
     from stages.precompute.prepare_scans import ScansReport
     from stages.precompute.teacher_cache import CacheReport
+    from stages.sources.rgbd_layouts.found import RgbdFolder
     from stages.sources.scannet_layout import SceneList
     from stages.training.evaluate import Evaluated
     from stages.training.finetune import Finished
@@ -38,6 +38,27 @@ def print_scene_list(found: "SceneList", *, official: bool) -> None:
         typer.echo(f"  listed, but no .sens there: {names(found.missing)}")
     if found.unlisted:
         typer.echo(f"  there, but in no split list, so left out: {names(found.unlisted)}")
+
+
+def print_packed(found: "RgbdFolder", chosen: "RgbdFolder", asked: str) -> None:
+    """Say what of a folder went into a .sens, and what did not; `chosen` are the frames `asked` for."""
+    valid, lost = chosen.num_poses, len(chosen.frames) - chosen.num_poses
+    if valid:
+        typer.echo(f"  poses: {valid} valid, {lost} lost; from {found.poses_from}")
+    else:
+        source = f" in {found.poses_from}" if found.poses_from else ""
+        typer.echo(f"  poses: none were found{source}: all are marked lost")
+    if found.cameras.files:
+        typer.echo(f"  cameras: from {', '.join(path.name for path in found.cameras.files)}")
+    if found.by_order:
+        typer.echo("  colour and depth have different names: they were paired by their order")
+    last = asked.partition(":")[2]
+    if last and int(last) > len(found.frames):
+        typer.echo(f"  --frames {asked}: the folder has {len(found.frames)} frames, no more came")
+    if found.incomplete:
+        typer.echo(f"  left out: {counted(found.incomplete, 'frame')} without colour or depth")
+    if found.unused:
+        typer.echo(f"  not used: {names(found.unused)}")
 
 
 def print_extract_report(report: "ExtractReport", paths: Workspace) -> None:
@@ -99,13 +120,12 @@ def print_cache_report(report: "CacheReport", store: Path) -> None:
 
 
 def print_training(command: str, outcome: "Outcome | None", folder: Path) -> None:
-    """Say how a training ended, and the way on if it was stopped."""
+    """Say how a training ended, and the way on if it was stopped; draw its curves at the end."""
     if outcome is None:
         typer.echo(f"{command}: {folder} is finished already; --overwrite trains it again")
+        _draw_curves(folder)
     elif outcome.finished:
-        from stages.report.curves import draw_curves
-
-        drawn = draw_curves(folder, folder / "curves.png")
+        drawn = _draw_curves(folder)
         typer.echo(
             f"{command}: finished, {outcome.epoch} epochs; in {folder}"
             + ("" if drawn else "; matplotlib is not installed, so no curves.png")
@@ -119,8 +139,14 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
             f"{command}: stopped {why} after step {outcome.step} of {outcome.total_steps} and saved in "
             f"{folder / 'last'}; the same command goes on from there (without --overwrite)"
         )
-        if outcome.stopped_by == "SIGINT":
-            raise typer.Exit(INTERRUPTED)
+
+
+def _draw_curves(folder: Path) -> bool:
+    """Draw a finished run's curves if they are not there; False without matplotlib."""
+    from stages.report.curves import draw_curves
+
+    file = folder / "curves.png"
+    return file.exists() or draw_curves(folder, file)
 
 
 def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) -> None:
@@ -139,17 +165,16 @@ def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) ->
 
 
 def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
-    """Say how the runs of a task ended, and their measures over the seeds."""
+    """Say how the runs of a task ended, and their measures over the seeds; draw what is missing."""
     if finished.outcome is not None and not finished.outcome.finished:
         print_training(f"finetune {task}", finished.outcome, finished.folder)
         return
-    from stages.report.curves import draw_curves
     from stages.report.tables import class_rows, write_classes
     from stages.report.task_figures import draw_task_figures
 
     summary = finished.summary
     for name in summary["seeds"]:
-        draw_curves(out / name, out / name / "curves.png")
+        _draw_curves(out / name)
         draw_task_figures(out / name)
     typer.echo(
         f"finetune {task}: {counted(len(summary['seeds']), 'seed')} from {summary['init']}, last epoch; in {out}"
@@ -193,6 +218,8 @@ def print_scans_report(report: "ScansReport", store: Path) -> None:
         f"prepare scannet: {counted(total, 'scene')} ({counts(report.prepared)}), "
         f"{report.complete_before} complete before; {report.boxes} boxes of the 18 detection classes"
     )
+    for split in report.without_list:
+        typer.echo(f"  left out: {split}: no list scannetv2_{split}.txt there")
     if report.missing:
         typer.echo(f"  listed, but not there: {names(tuple(report.missing))}")
     if report.unknown_labels:
@@ -201,4 +228,5 @@ def print_scans_report(report: "ScansReport", store: Path) -> None:
         )
     for scene_id, error in sorted(report.failed.items()):
         typer.echo(f"  failed: {scene_id}: {error}")
-    typer.echo(f"  in {store}")
+    if total:
+        typer.echo(f"  in {store}")

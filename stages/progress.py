@@ -1,8 +1,11 @@
 """Progress of a long step: a bar with rate and time left, plain lines when not on a terminal."""
 
+import io
+import os
 import sys
 import time
-from typing import Self
+from contextlib import suppress
+from typing import Any, Self, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -17,15 +20,55 @@ PLAIN_INTERVAL_S = 10.0
 WARM_UP_S = 1.0
 
 
+class _Lasting(io.FileIO):
+    """Writes to a file's number; what cannot be written goes nowhere."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def lasting(stream: TextIO | None) -> TextIO:
+    """The same stream, on which nothing fails when its reader is gone (`2>&1 | tee log`) or its disk full.
+
+    Of one that was closed before we began, None, a stream that goes nowhere.
+    """
+    if stream is None:
+        return open(os.devnull, "w")
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # PYTHONUNBUFFERED leaves the buffer out
+    if not isinstance(raw, io.FileIO) or isinstance(raw, _Lasting):
+        return stream
+    with suppress(OSError):
+        stream.flush()
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Lasting(stream.fileno(), "w", closefd=False)),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=True,
+    )
+
+
+def outlive_readers() -> None:
+    """Let no work end because nobody reads what it prints any more."""
+    if sys.stdout is sys.__stdout__:  # else it is captured
+        sys.stdout = lasting(sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = lasting(sys.stderr)
+
+
 class Progress:
-    """Counts `unit`s towards `total` on stderr; a context manager."""
+    """Counts `unit`s towards `total` on stderr, whether it is read or not; a context manager."""
 
     def __init__(self, label: str, total: int, unit: str) -> None:
         self._label, self._total, self._unit = label, total, unit
         self._last_line = time.monotonic()
         self._first: tuple[float, int] | None = None  # when something was done first, and how much
         self._bar: Bar | None = None
-        if sys.stderr.isatty():
+        self._stream = lasting(sys.stderr)
+        if self._stream.isatty():
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -33,7 +76,7 @@ class Progress:
                 TextColumn("{task.fields[rate]}"),
                 TimeRemainingColumn(),
             )
-            self._bar = Bar(*columns, console=Console(stderr=True))
+            self._bar = Bar(*columns, console=Console(file=self._stream))
             self._task = self._bar.add_task(label, total=total, rate="")
 
     def __enter__(self) -> Self:
@@ -69,7 +112,7 @@ class Progress:
         if self._bar:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)  # noqa: T201
+            print(text, file=self._stream, flush=True)
 
 
 def duration(seconds: float) -> str:

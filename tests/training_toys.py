@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cache.card import Card
+from stages.batch_norm import BatchNorm1d
 from stages.training.draws import Draws
 from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
@@ -24,7 +25,11 @@ class Net(nn.Module):
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 1)
+            nn.Linear(3, 8, bias=False),
+            BatchNorm1d(8),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(8, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -67,10 +72,12 @@ def run_toy(
     task: Task | None = None,
     stop_after_epoch: int | None = None,
     processes: Processes | None = None,
+    overwrite: bool = False,
 ) -> Outcome:
-    run = RunFolder(folder, Card("toy", 1, config.model_dump(mode="json"), {}))
-    run.prepare(overwrite=False)
-    return train(
-        task or toy(), config, run, device=CPU, processes=processes or Processes(),
-        stop_after_epoch=stop_after_epoch,
-    )  # fmt: skip
+    card = Card("toy", 1, config.model_dump(mode="json"), {})
+    run, processes = RunFolder(folder, card, overwrite=overwrite), processes or Processes()
+    with run.opened(processes):
+        return train(
+            task or toy(), config, run, device=CPU, processes=processes,
+            stop_after_epoch=stop_after_epoch,
+        )  # fmt: skip

@@ -17,6 +17,8 @@ from pipeline.commands.options import (
     Overrides,
     Overwrite,
     Root,
+    exit_if_stopped,
+    is_first_process,
     open_workspace,
 )
 from pipeline.config import ConfigError, load_section
@@ -59,7 +61,8 @@ def finetune(
 ) -> None:
     """Fine-tune a student on a downstream task, once for each seed, and measure it.
 
-    Goes on where it was stopped. Under torchrun, all processes share each batch.
+    Goes on where it was stopped. Under torchrun, all processes share each batch. SIGTERM, Ctrl-C and
+    a closed terminal save first; the exit code is then 143, 130 or 129.
     """
     from pipeline.summaries import print_finetuning
 
@@ -67,8 +70,9 @@ def finetune(
     settings, store = _task(task, config, overrides, paths)
     init = init or _configured(config, overrides, paths)
     finished = _finetune(task, settings, store, init, seeds, device, overwrite, paths)
-    if _is_first():
+    if is_first_process():
         print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
+    exit_if_stopped(finished.outcome)
 
 
 def finetune_all(
@@ -86,7 +90,8 @@ def finetune_all(
 ) -> None:
     """Fine-tune a student on every task whose data is prepared, and end with one table.
 
-    Finished runs are not run again, stopped ones go on. A task that fails does not stop the others.
+    Finished runs are not run again, stopped ones go on. A task that fails does not stop the others;
+    SIGTERM, Ctrl-C and a closed terminal stop all, saved (exit code 143, 130 or 129), without a table.
     """
     from stages.device import choose_device
     from stages.training.processes import joined
@@ -117,12 +122,12 @@ def _finetune_all(
             task: (_named(settings, name), store) for task, (settings, store) in chosen.items()
         }
     summaries, left_out, failed = {}, {}, {}
-    stopped = False
+    stopped = None
     for task, (settings, store) in chosen.items():
         if not store.is_dir():
             left_out[task.value] = f"{store} is not there; run prepare {_data_set(task, store)}"
             continue
-        if _is_first():
+        if is_first_process():
             typer.echo(f"finetune {task.value}")
         try:
             finished = _finetune(task, settings, store, init, seeds, device, overwrite, paths)
@@ -131,26 +136,27 @@ def _finetune_all(
                 raise
             failed[task.value] = " ".join(str(error).split())
             continue
-        if _is_first():
+        if is_first_process():
             print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
             summaries[task.value] = finished.summary
         if finished.outcome is not None and not finished.outcome.finished:
-            stopped = True
+            stopped = finished.outcome
             break
-    if _is_first() and not stopped and (summaries or failed):
+    if is_first_process() and not stopped and (summaries or failed):
         names = {settings.name for settings, _ in chosen.values()}
         table = paths.finetuning_table(names.pop() if len(names) == 1 else "configured")
         write_table(table, summaries, left_out, failed)
         print_table(summaries, typer.echo)
         typer.echo(f"  in {table}")
-    if _is_first():
+    if is_first_process():
         for task_name, why in left_out.items():
             typer.echo(f"  left out: {task_name}: {why}")
         for task_name, why in failed.items():
             typer.echo(f"  failed: {task_name}: {why}")
+    exit_if_stopped(stopped)
     if failed:
         raise Failure(f"{', '.join(failed)}: failed, see above")
-    if not summaries and _is_first():
+    if not summaries and is_first_process():
         raise Failure("no task's data is prepared, see above")
 
 
@@ -220,8 +226,3 @@ def _data_set(task: Task, store: Path) -> str:
 
 def _num_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", 1))
-
-
-def _is_first() -> bool:
-    """True for the process that speaks; torchrun numbers them."""
-    return int(os.environ.get("RANK", 0)) == 0

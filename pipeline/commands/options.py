@@ -2,12 +2,16 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from signal import Signals
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.config import ConfigError
 from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stages.training.loop import Outcome
 
 Config = Annotated[
     str, typer.Option("--config", "-c", help="A YAML file, or a shipped one by name.")
@@ -27,11 +31,24 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 DEFAULT_ROOT = Path("workspace")
-INTERRUPTED = 130  # what Typer makes of Ctrl-C
+# 128 and the signal's number, as shells have it: what Typer makes of Ctrl-C, and what a training
+# exits with that saved on SIGHUP, SIGINT or SIGTERM, so that `pretrain && finetune` ends there too.
+STOPPED = (129, 130, 143)
 
 
 class Failure(Exception):
     """The run ended, and part of it failed: exit 1 with this line."""
+
+
+def is_first_process() -> bool:
+    """True for the process that speaks; torchrun numbers them."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+def exit_if_stopped(outcome: "Outcome | None") -> None:
+    """End the command if a signal stopped its training, of several processes in each."""
+    if outcome and outcome.stopped_by:
+        raise typer.Exit(128 + Signals[outcome.stopped_by])
 
 
 def num_cores() -> int:

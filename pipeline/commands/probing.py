@@ -57,9 +57,14 @@ def probe(
 def probe_what_is_there(
     run: Path, device: str, config: str, overrides: Sequence[str], paths: Workspace
 ) -> None:
-    """Probe a finished pre-training on what is prepared; what cannot be probed is said, no failure."""
+    """Probe a finished pre-training on what is prepared, unless that was done before.
+
+    What cannot be probed is said, and no failure.
+    """
+    from stages.training.run_folder import probe_file
+
     for data, store in ((PROBED, paths.objects(PROBED)), (SCANS, paths.scans)):
-        if not store.is_dir():
+        if not store.is_dir() or probe_file(run, data).exists():
             continue
         try:
             if data == SCANS:
@@ -77,7 +82,7 @@ def probe_shapes(
     from pipeline.summaries import print_probe
     from stages.device import choose_device
     from stages.training import probes
-    from stages.training.run_folder import read_card, write_json
+    from stages.training.run_folder import probe_file, read_card, write_json
     from stages.training.tasks.classification import ClassificationConfig
 
     settings = load_section(config, "classification", ClassificationConfig, overrides)
@@ -86,7 +91,7 @@ def probe_shapes(
         num_points=settings.num_points, device=choose_device(device),
     )  # fmt: skip
     if Path(source).is_dir() and read_card(Path(source)) is not None:
-        write_json(Path(source) / f"probe_{data}.json", found)
+        write_json(probe_file(Path(source), data), found)
     print_probe(found, source, data)
 
 
@@ -97,7 +102,7 @@ def probe_scans(
     from stages.device import choose_device
     from stages.report.curves import draw_scan_probe
     from stages.training import scan_probe
-    from stages.training.run_folder import write_json
+    from stages.training.run_folder import probe_file, write_json
     from stages.training.tasks.segmentation.task import SegmentationConfig
 
     settings = load_section(config, "segmentation", SegmentationConfig, overrides)
@@ -106,6 +111,7 @@ def probe_scans(
     found = scan_probe.probe_run(
         run, paths.scans, settings.encoder, look, device=choose_device(device), say=typer.echo
     )
-    write_json(run / "probe_scans.json", found)
-    draw_scan_probe(found, run / "probe_scans.png")
-    typer.echo(f"  in {run / 'probe_scans.json'}")
+    file = probe_file(run, SCANS)
+    draw_scan_probe(found, file.with_suffix(".png"))
+    write_json(file, found)  # last: where it is, the picture is too
+    typer.echo(f"  in {file}")

@@ -1,7 +1,7 @@
 """Figures of a downstream run: confusions, shapes in their parts' colours, scenes, boxes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,33 +23,37 @@ COLUMNS = ("true", "predicted", "wrong")
 def draw_task_figures(run: Path) -> list[Path]:
     """Draw what a finished run's result holds, beside it: pictures, and pages to turn scenes in.
 
-    No pictures without matplotlib, no pages without plotly; both are optional.
+    What is there already is left. No pictures without matplotlib, no pages without plotly; both are
+    optional. Returns what was drawn.
     """
     final = json.loads((run / "result.json").read_text())["final"] | read_shown(run)
-    drawn = _pictures(final, run) if find_spec("matplotlib") else []
-    return drawn + (_pages(final, run) if find_spec("plotly") else [])
+    wanted = _pictures(final) if find_spec("matplotlib") else {}
+    wanted |= _pages(final) if find_spec("plotly") else {}
+    return [draw(run / name) for name, draw in wanted.items() if not (run / name).exists()]
 
 
-def _pages(final: Mapping[str, Any], run: Path) -> list[Path]:
-    drawn = []
-    if final.get("boxes"):
-        drawn.append(view_boxes(final["boxes"], DETECTION_IDS, DETECTED, run / "boxes.html"))
-    if final.get("scenes"):
-        drawn.append(view_classes(final["scenes"], final["classes"], run / "scenes.html"))
-    return drawn
+def _pages(final: Mapping[str, Any]) -> dict[str, Callable[[Path], Path]]:
+    """What draws each page, by its file's name."""
+    pages: dict[str, Callable[[Path], Path]] = {}
+    if boxes := final.get("boxes"):
+        pages["boxes.html"] = lambda file: view_boxes(boxes, DETECTION_IDS, DETECTED, file)
+    if scenes := final.get("scenes"):
+        pages["scenes.html"] = lambda file: view_classes(scenes, final["classes"], file)
+    return pages
 
 
-def _pictures(final: Mapping[str, Any], run: Path) -> list[Path]:
-    drawn = []
+def _pictures(final: Mapping[str, Any]) -> dict[str, Callable[[Path], Path]]:
+    """What draws each picture, by its file's name."""
+    pictures: dict[str, Callable[[Path], Path]] = {}
     if "confusion" in final:
-        drawn.append(_save(_confusion(final), run / "confusion.png"))
-    if final.get("boxes"):
-        drawn.append(draw_boxes(final["boxes"], run / "boxes.png"))
-    if final.get("scenes"):
-        drawn.append(draw_scenes(final["scenes"], run / "scenes.png"))
+        pictures["confusion.png"] = lambda file: _save(_confusion(final), file)
+    if boxes := final.get("boxes"):
+        pictures["boxes.png"] = lambda file: draw_boxes(boxes, file)
+    if scenes := final.get("scenes"):
+        pictures["scenes.png"] = lambda file: draw_scenes(scenes, file)
     if "shapes" in final:
-        drawn.append(_save(_parts(final["shapes"]), run / "parts.png"))
-    return drawn
+        pictures["parts.png"] = lambda file: _save(_parts(final["shapes"]), file)
+    return pictures
 
 
 def _confusion(final: Mapping[str, Any]) -> Any:

@@ -10,7 +10,8 @@ import torch
 
 from cache.card import Card, fingerprint
 from stages.training.checkpoints import load_model
-from stages.training.initial import SCRATCH, Initial, describe, load_initial
+from stages.training.initial import SCRATCH, Initial, describe, load_initial, shown_otherwise
+from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
 from stages.training.run_folder import RunFolder, read_card, read_result, write_json
@@ -20,7 +21,7 @@ from stages.training.tasks.detection import task as detection
 from stages.training.tasks.segmentation import task as segmentation
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
-KIND, SCHEMA_VERSION = "fine-tuning", 1
+KIND, SCHEMA_VERSION = "fine-tuning", 2
 TaskName = Literal["classification", "parts", "detection", "segmentation"]
 TASKS: dict[str, type[FinetuneConfig]] = {
     "classification": classification.ClassificationConfig,
@@ -106,21 +107,32 @@ def _run_seed(
 ) -> Outcome | None:
     downstream = build_task(task, config, store, initial, device)
     inputs = {**downstream.inputs, "init": _fingerprint(initial)}
-    folder = RunFolder(
-        out, Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
-    )
-    if processes.is_first:
-        folder.prepare(overwrite=overwrite)
-    processes.wait()
-    if folder.is_finished:
-        return None
-    if not patient:
-        ask_for_patience(downstream.task, config.training.epochs, device)
-    if processes.is_first:
-        say(f"from {initial.source}")
-        for line in describe(downstream.matched):
-            say(f"  {line}")
-    outcome = train(downstream.task, config.training, folder, device=device, processes=processes)
+    card = Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+    folder = RunFolder(out, card, overwrite=overwrite)
+    with folder.opened(processes):
+        if folder.is_finished:
+            return None
+        if not patient:
+            ask_for_patience(downstream.task, config.training.epochs, device)
+        if processes.is_first:
+            say(f"from {initial.source}")
+            for line in describe(downstream.matched):
+                say(f"  {line}")
+            if warning := shown_otherwise(initial, downstream.task.about):
+                say(f"  {warning}")
+        return _train(downstream, config.training, folder, initial.source, device, processes)
+
+
+def _train(
+    downstream: Downstream,
+    config: LoopConfig,
+    folder: RunFolder,
+    source: str,
+    device: torch.device,
+    processes: Processes,
+) -> Outcome:
+    """Train in an open folder, and at the end measure and write the result."""
+    outcome = train(downstream.task, config, folder, device=device, processes=processes)
     if outcome.finished and processes.is_first:
         model = load_model(folder.last).to(device)
         with torch.no_grad():
@@ -129,7 +141,7 @@ def _run_seed(
         folder.write_result(
             {
                 "run": folder.card.to_dict(),
-                "init": initial.source,
+                "init": source,
                 "last": outcome.metrics,
                 "best": outcome.best,
                 "final": without_shown(measured),

@@ -7,8 +7,8 @@ for bit on a CPU.
 
 import math
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass, field
+from signal import Signals
 from typing import Any
 
 import torch
@@ -23,12 +23,12 @@ from stages.training.draws import Draws, epoch_order, seed_of
 from stages.training.learner import Learner, LoopConfig
 from stages.training.optim import Schedule, set_step
 from stages.training.processes import Processes
-from stages.training.run_folder import MetricsLog, RunFolder
+from stages.training.run_folder import NONFINITE, MetricsLog, RunFolder
 from stages.training.speed import flops_per_row, peak_flops
 from stages.training.stopping import Stop, listening
 from stages.training.task import Task, Terms
 
-SAVE_INTERVAL_S = 300.0
+SAVE_INTERVAL_S = 300.0  # what a kill can cost, looked at after each step
 LOG_EVERY_STEPS = 20
 # Logged, but not said at each epoch's end.
 QUIET = ("epoch", "step", "lr", "weight_decay", "grad_norm", "patch_coverage", "samples_per_s")
@@ -40,7 +40,11 @@ class NonFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of `train` ended: `finished`, or stopped at a step, and what was measured last."""
+    """How a call of `train` ended: `finished`, or stopped at a step, and what was measured last.
+
+    `stopped_by` names the signal that stopped it, to whichever process it came; after the last step
+    too, since what is done at a finished training's end can take long.
+    """
 
     finished: bool
     step: int
@@ -92,9 +96,11 @@ class Loop:
             steps_per_epoch=self.steps_per_epoch,
             weight_decay=config.weight_decay,
             weight_decay_to=0.0 if config.weight_decay_schedule == "cosine" else None,
+            like_3detr=config.schedule == "3detr",
         )
         self.dtype = autocast_dtype(device, config.precision)
         self.position = _Position()
+        self.saved_at_s = time.monotonic()
 
     def run(self, *, stop_after_epoch: int | None = None) -> Outcome:
         """Train to the end, or to where it is asked to stop; the last checkpoint says where."""
@@ -107,34 +113,30 @@ class Loop:
         ):
             progress.update(self.position.step * self.config.batch)
             self._note_start(progress, log)
-            saved = time.monotonic()
             while self.position.step < self.schedule.total_steps:
-                stopped = self._train_epoch(stop, progress, log)
+                asked = self._train_epoch(stop, progress, log)
                 epoch = self.position.step // self.steps_per_epoch
                 at_end = self.position.step == self.schedule.total_steps
-                stopped = stopped or (epoch == stop_after_epoch and not at_end)
-                if stopped or at_end or time.monotonic() - saved > SAVE_INTERVAL_S:
-                    if self.procs.is_first:
-                        meta = self._meta(self.position.measured)
-                        self.learner.save_to_go_on(self.folder.last, meta)
-                    saved = time.monotonic()
+                stopped = asked or (epoch == stop_after_epoch and not at_end)
+                if stopped or at_end or self._is_save_due():
+                    self._save()
                 if stopped:
                     break
         if log:
             log.close()
-        self.procs.wait()
+        asked = self.procs.largest(stop.number)
         return Outcome(
-            finished=self.position.step == self.schedule.total_steps,
+            finished=self.position.step == self.schedule.total_steps and not asked,
             step=self.position.step,
             epoch=self.position.step // self.steps_per_epoch,
             total_steps=self.schedule.total_steps,
             metrics=self.position.measured,
             best=self.position.best,
-            stopped_by=stop.asked.name if stop.asked else None,
+            stopped_by=Signals(asked).name if asked else None,
         )
 
-    def _train_epoch(self, stop: Stop, progress: Progress, log: MetricsLog | None) -> bool:
-        """Train to the end of the epoch that has begun, and measure; True if asked to stop."""
+    def _train_epoch(self, stop: Stop, progress: Progress, log: MetricsLog | None) -> int:
+        """Train to the end of the epoch that has begun, and measure; the signal to stop, or 0."""
         epoch, first = divmod(self.position.step, self.steps_per_epoch)
         order = epoch_order(self.config.seed, epoch, self.task.num_rows)
         self.learner.train()
@@ -143,8 +145,12 @@ class Loop:
             rows = order[number * self.config.batch : (number + 1) * self.config.batch]
             asked = self._train_step(rows, stop, log)
             progress.update(self.position.step * self.config.batch)
-            if asked and number + 1 < self.steps_per_epoch:
-                return True
+            if number + 1 == self.steps_per_epoch:  # saved after it is measured
+                break
+            if asked:
+                return asked
+            if self._is_save_due():
+                self._save()
         done = (self.steps_per_epoch - first) * self.config.batch
         line = self._epoch_line(epoch + 1, done / (time.perf_counter() - start))
         if self._is_measured(epoch + 1):
@@ -155,10 +161,10 @@ class Loop:
         if log:
             log.epoch(line)
             progress.note(_summary(self.folder.label, self.config.epochs, line))
-        return self.procs.any(stop.asked is not None)
+        return self.procs.largest(stop.number)
 
-    def _train_step(self, rows: Tensor, stop: Stop, log: MetricsLog | None) -> bool:
-        """One step of the optimizer; True if the run is asked to stop after it."""
+    def _train_step(self, rows: Tensor, stop: Stop, log: MetricsLog | None) -> int:
+        """One step of the optimizer; the signal that asks to stop after it, or 0."""
         step = self.position.step
         set_step(self.learner.optimizer.param_groups, self.schedule, step)
         self.learner.optimizer.zero_grad(set_to_none=True)
@@ -176,11 +182,13 @@ class Loop:
             self._save_batch(rows, values)
         self.learner.step()
         self.position.step += 1
+        if self.procs.is_first:
+            self.folder.take()
         for key, value in values.items():
             self.position.sums[key] = self.position.sums.get(key, 0.0) + value
         if log and step % LOG_EVERY_STEPS == 0:
             log.step(step, {f"step/{key}": value for key, value in values.items()})
-        return self.procs.any(stop.asked is not None)
+        return self.procs.largest(stop.number)
 
     def _backward(self, rows: Tensor, part: slice, step: int, *, is_last: bool) -> Terms:
         """Add the gradients of a part of the batch."""
@@ -224,17 +232,24 @@ class Loop:
         found: dict[str, float] = {}
         if self.procs.is_first:
             assert self.task.evaluate is not None
-            model = self.learner.judged.eval()
-            with (
-                torch.no_grad(),
-                torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
-            ):
-                found = self.task.evaluate(model)
+            # In float32, as the final evaluation, so that both are one measure.
+            with torch.no_grad():
+                found = self.task.evaluate(self.learner.judged.eval())
             if self._is_best(found):
                 self.position.best = {"epoch": epoch, **found}
                 self.learner.save_to_use(self.folder.best, self._meta(self.position.best))
         self.procs.wait()
         return found
+
+    def _is_save_due(self) -> bool:
+        """True on the first process, which alone saves, if the last checkpoint is too long ago."""
+        return self.procs.is_first and time.monotonic() - self.saved_at_s >= SAVE_INTERVAL_S
+
+    def _save(self) -> None:
+        """Write where the run stands, and what it measured last."""
+        if self.procs.is_first:
+            self.learner.save_to_go_on(self.folder.last, self._meta(self.position.measured))
+        self.saved_at_s = time.monotonic()
 
     def _keep(self, epoch: int) -> None:
         if self.procs.is_first:
@@ -260,7 +275,7 @@ class Loop:
     def _resume(self) -> None:
         """Go on from the last checkpoint, if there is one. Raises CardError if it does not fit."""
         path = self.folder.last
-        if not has_checkpoint(path):
+        if self.folder.starts_anew or not has_checkpoint(path):
             return
         meta = read_meta(path)
         if meta.run.fingerprint != self.folder.card.fingerprint:
@@ -286,7 +301,7 @@ class Loop:
 
     def _save_batch(self, rows: Tensor, values: dict[str, float]) -> None:
         """Keep the weights before the step, and the batch, and stop."""
-        folder = self.folder.path / "nonfinite"
+        folder = self.folder.path / NONFINITE
         if self.procs.is_first:
             self.learner.save_to_go_on(folder, self._meta(values))
             tensors = {"rows": rows, **self.task.inputs(rows)}
@@ -329,11 +344,10 @@ def train(
     processes: Processes,
     stop_after_epoch: int | None = None,
 ) -> Outcome:
-    """Train a task in a run's folder, going on from where it stands there.
+    """Train a task in a run's folder, which is open, going on from where it stands there.
 
-    Raises NonFiniteError; CardError if the folder's checkpoint does not fit; LockedError if another
-    process trains there; ValueError if the batch cannot be split or is larger than the data.
+    Raises NonFiniteError; CardError if the folder's checkpoint does not fit; ValueError if the batch
+    cannot be split or is larger than the data.
     """
-    with folder.held() if processes.is_first else nullcontext():
-        loop = Loop(task, config, folder, device, processes)
-        return loop.run(stop_after_epoch=stop_after_epoch)
+    loop = Loop(task, config, folder, device, processes)
+    return loop.run(stop_after_epoch=stop_after_epoch)

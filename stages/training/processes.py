@@ -36,11 +36,15 @@ class Processes:
 
     def any(self, flag: bool) -> bool:
         """True everywhere if it is true anywhere."""
+        return bool(self.largest(int(flag)))
+
+    def largest(self, number: int) -> int:
+        """The largest of all processes' numbers."""
         if self.count == 1:
-            return flag
-        told = torch.tensor(int(flag))
+            return number
+        told = torch.tensor(number)
         dist.all_reduce(told, op=dist.ReduceOp.MAX, group=_talk())
-        return bool(told)
+        return int(told)
 
     def sum(self, value: torch.Tensor) -> torch.Tensor:
         """Sum over all processes."""

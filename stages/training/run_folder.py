@@ -3,51 +3,80 @@
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cache.card import Card, JsonDict, OtherConfigurationError, differences
+from cache.checkpoint import has_checkpoint
 from cache.commit import LockedError, commit, lock, partial_path, remove
+
+if TYPE_CHECKING:
+    from stages.training.processes import Processes
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
 SHOWN = "shown.json"
-LAST, BEST, KEPT = "last", "best", "kept"
+LAST, BEST, KEPT, NONFINITE = "last", "best", "kept", "nonfinite"
 
 
 class RunFolder:
-    """A run's folder, given to the run that its card tells."""
+    """A run's folder: from its first step on it is the run's that its card tells.
 
-    def __init__(self, path: Path, card: Card) -> None:
+    A folder without a checkpoint, a line in the log or a result is nobody's, whatever its card says.
+    One that is to be overwritten stays as it is until the new run has made a step.
+    """
+
+    def __init__(self, path: Path, card: Card, *, overwrite: bool = False) -> None:
         self.path, self.card = path, card
+        self._overwrites, self._is_taken = overwrite, False
 
-    def prepare(self, *, overwrite: bool) -> None:
-        """Make it, or see that what is there is of the same run.
+    @contextmanager
+    def opened(self, processes: "Processes") -> Iterator[None]:
+        """Keep other runs off it until the context ends. Of several processes the first one does.
 
-        Raises OtherConfigurationError, naming what differs, unless it may be overwritten, and
-        LockedError if another process trains in it.
+        Raises OtherConfigurationError, naming what differs, if it is another run's and is not to be
+        overwritten, and LockedError if another process trains in it.
         """
-        with self.held():
-            self._prepare(overwrite)
+        with self.held() if processes.is_first else nullcontext():
+            if processes.is_first and not self._overwrites:
+                self._check()
+            processes.wait()
+            yield
 
-    def _prepare(self, overwrite: bool) -> None:
+    def _check(self) -> None:
         found = read_card(self.path)
-        if found is not None and found.fingerprint != self.card.fingerprint:
-            if not overwrite:
-                changes = differences(
-                    {**found.config, "inputs": found.inputs, "schema": found.schema_version},
-                    {**self.card.config, "inputs": self.card.inputs, "schema": self.card.schema_version},
-                )  # fmt: skip
-                raise OtherConfigurationError(
-                    f"{self.path}: holds another run: {'; '.join(changes)}. Give this one another "
-                    "name, or replace that one with --overwrite"
-                )
+        if found and found.fingerprint != self.card.fingerprint and self._is_begun:
+            changes = differences(
+                {**found.config, "inputs": found.inputs, "schema": found.schema_version},
+                {**self.card.config, "inputs": self.card.inputs, "schema": self.card.schema_version},
+            )  # fmt: skip
+            raise OtherConfigurationError(
+                f"{self.path}: holds another run: {'; '.join(changes)}. Give this one another "
+                "name, or replace that one with --overwrite"
+            )
+
+    def take(self) -> None:
+        """Make it this run's, before the first thing is written to it; later calls do nothing."""
+        if self._is_taken:
+            return
+        if self._overwrites:
             remove(self.path)
-        elif overwrite:
-            remove(self.path)
+        elif not self._is_begun:
+            for name in (CARD, METRICS, EVENTS, NONFINITE):
+                remove(self.path / name)
+        for probed in self.path.glob("probe_*"):  # of weights that are trained on now
+            remove(probed)
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / CARD).exists():
             write_json(self.path / CARD, self.card.to_dict())
+        self._is_taken = True
+
+    @property
+    def _is_begun(self) -> bool:
+        """True if there is something that a run would miss."""
+        found = [name for name in (BEST, KEPT, RESULT) if (self.path / name).exists()]
+        return bool(found or has_checkpoint(self.last) or read_metrics(self.path))
 
     @property
     def label(self) -> str:
@@ -59,7 +88,8 @@ class RunFolder:
         """Keep other processes off it, until the context ends. Raises LockedError if one is at it."""
         with ExitStack() as stack:
             try:
-                stack.enter_context(lock(self.path.parent / ".locks" / self.path.name, wait=False))
+                path = self.path.parent / ".locks" / self.path.name
+                stack.enter_context(lock(path, wait=False, keep=False))
             except LockedError:
                 raise LockedError(
                     f"{self.path}: another process trains in it now; wait for it, or give this run "
@@ -82,9 +112,14 @@ class RunFolder:
         return self.path / KEPT / f"{epoch:05d}"
 
     @property
+    def starts_anew(self) -> bool:
+        """True if what lies in it is another run's still, to be overwritten."""
+        return self._overwrites and not self._is_taken
+
+    @property
     def is_finished(self) -> bool:
-        """True if its result is there."""
-        return (self.path / RESULT).is_file()
+        """True if the run's result is there."""
+        return not self.starts_anew and (self.path / RESULT).is_file()
 
     def write_shown(self, shown: Mapping[str, Any]) -> None:
         """Keep what figures show; written before the result."""
@@ -94,6 +129,11 @@ class RunFolder:
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Say that the run is finished, and how it ended."""
         write_json(self.path / RESULT, result)
+
+
+def probe_file(run: Path, data: str) -> Path:
+    """What a probe of a run's weights on some data found."""
+    return run / f"probe_{data}.json"
 
 
 def read_metrics(folder: Path) -> list[JsonDict]:
@@ -126,22 +166,29 @@ class MetricsLog:
     """Writes `metrics.jsonl` and TensorBoard events; goes on from a step that was saved."""
 
     def __init__(self, folder: RunFolder, step: int) -> None:
-        kept = [line for line in read_metrics(folder.path) if line["step"] <= step]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
-        path = folder.path / METRICS
-        with partial_path(path) as partial:
-            partial.write_text(text)
-            commit(partial, path)
-        self._path = path
-        self._board = _tensorboard(folder.path / EVENTS, step)
+        self._folder, self._from_step = folder, step
+        self._path = folder.path / METRICS
+        self._is_open, self._board = False, None
+
+    def _open(self) -> None:
+        """Cut what is there off after the step; not before there is more to log."""
+        if self._is_open:
+            return
+        kept = [line for line in read_metrics(self._folder.path) if line["step"] <= self._from_step]
+        with partial_path(self._path) as partial:
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            commit(partial, self._path)
+        self._board = _tensorboard(self._folder.path / EVENTS, self._from_step)
+        self._is_open = True
 
     @property
     def has_tensorboard(self) -> bool:
         """False where its package is not installed."""
-        return self._board is not None
+        return find_spec("tensorboard") is not None
 
     def epoch(self, line: Mapping[str, float]) -> None:
         """Add an epoch's measures."""
+        self._open()
         plain = {key: _plain(value) for key, value in line.items()}
         with open(self._path, "a") as file:
             file.write(json.dumps(plain) + "\n")
@@ -151,6 +198,7 @@ class MetricsLog:
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Add curves' points, to TensorBoard only."""
+        self._open()
         if self._board:
             for key, value in values.items():
                 self._board.add_scalar(key, value, step)

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: finish the step, save, and leave."""
+"""SIGTERM, Ctrl-C and a closed terminal (SIGHUP): finish the step, save, and leave."""
 
 import signal
 import threading
@@ -19,15 +19,23 @@ class Stop:
             raise KeyboardInterrupt
         self.asked = signal.Signals(number)
 
+    @property
+    def number(self) -> int:
+        """The signal's number, 0 if none came."""
+        return self.asked or 0
+
 
 @contextmanager
 def listening() -> Iterator[Stop]:
-    """Take SIGTERM and Ctrl-C until the context ends."""
+    """Take SIGTERM, Ctrl-C and SIGHUP until the context ends; SIGHUP not if nohup has it ignored."""
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():  # Python allows it only there
         yield stop
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield stop
     finally:

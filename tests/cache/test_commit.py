@@ -1,6 +1,9 @@
 """Partial files: seen only when whole, cleaned up, and locked."""
 
+import fcntl
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from io import TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -88,3 +91,32 @@ def test_a_lock_is_exclusive_and_released(tmp_path: Path) -> None:
         pass
     with lock(path, wait=False):
         pass
+
+
+def test_a_lock_that_is_not_kept_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "locks" / "a"
+    with lock(path, wait=False, keep=False), lock(path.with_name("b"), wait=False):
+        pass
+    assert [file.name for file in path.parent.iterdir()] == ["b"]
+    with lock(tmp_path / "other" / "locks" / "a", wait=False, keep=False):
+        assert (tmp_path / "other").is_dir()
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the one who held it leaves between the opening and the locking."""
+    path, calls, real = tmp_path / "locks" / "a", [], fcntl.flock
+
+    def flock(file: TextIOWrapper, how: int) -> None:
+        calls.append(how)
+        if len(calls) == 1:
+            shutil.rmtree(path.parent)
+        real(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with lock(path, wait=False):
+        assert len(calls) == 2
+        with pytest.raises(LockedError), lock(path, wait=False):
+            pass

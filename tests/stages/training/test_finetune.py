@@ -1,6 +1,7 @@
 """`prepare`, `finetune` and `probe` as a user runs them, on tiny sets in the official layouts."""
 
 import json
+import signal
 from pathlib import Path
 
 import h5py
@@ -26,6 +27,7 @@ from stages.training.tasks.classification import (
 )
 from stages.training.tasks.setup import frozen_modules, layer_of, rate_of
 from tests.objects_world import invoke, prepare_boxes
+from tests.running import read_until, start
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +49,12 @@ def test_classification_from_scratch(world: Path) -> None:
     assert final["voting"]["paper_style_best"] >= final["voting"]["mean"]
     summary = json.loads((folder / "result.json").read_text())
     assert summary["measures"]["val_accuracy"]["runs"] == [final["val_accuracy"]]
-    for figure in ("confusion.png", "curves.png"):
-        assert (folder / "seed0" / figure).is_file()
+    figures = [folder / "seed0" / name for name in ("confusion.png", "curves.png")]
+    before = figures[1].stat().st_mtime_ns
+    figures[0].unlink()  # as after a kill: the next call draws it, and leaves what is there
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu")
+    assert figures[0].is_file()
+    assert figures[1].stat().st_mtime_ns == before
     assert isinstance(load_model(folder / "seed0" / "last"), PointClassifier)
     assert (
         "whole              yes"
@@ -101,6 +107,27 @@ def test_a_task_that_fails_does_not_stop_the_others(world: Path) -> None:
     assert "failed: classification: a batch of 1000 is more than" in said
     table = json.loads((world / "finetune" / "some.json").read_text())
     assert list(table["tasks"]) == ["parts"]
+    # It never began, so it holds no name: the corrected command runs.
+    assert not (world / "finetune" / "classification" / "some").exists()
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+           "--set=classification.name=some", "--set=classification.training.epochs=1")  # fmt: skip
+
+
+def test_a_signal_stops_all_tasks_without_a_table(world: Path) -> None:
+    process = start(
+        ["-m", "pipeline", "finetune-all", "--init", "scratch", "--name", "stopped", "--device", "cpu",
+         "--set=classification.training.epochs=20000", "--config", str(world / "small.yaml"),
+         "--workspace", str(world)]
+    )  # fmt: skip
+    read_until(process, "epoch 2/20000")
+    process.send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=60)
+    assert process.returncode == 143, errors
+    assert "finetune classification: stopped on SIGTERM after step" in said
+    assert "finetune parts" not in said
+    assert "task " not in said
+    assert not (world / "finetune" / "stopped.json").exists()
+    assert not (world / "finetune" / "parts" / "stopped").exists()
 
 
 def test_names_that_lead_elsewhere_are_refused(world: Path) -> None:

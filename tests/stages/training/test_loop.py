@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +17,12 @@ from torch import Tensor, nn
 from cache.card import Card, CardError, OtherConfigurationError
 from cache.checkpoint import STATE, WEIGHTS, read_arrays, read_meta
 from cache.commit import LockedError
+from stages.training import loop
 from stages.training.draws import Draws
 from stages.training.learner import LoopConfig
 from stages.training.loop import NonFiniteError
 from stages.training.processes import Processes
-from stages.training.run_folder import METRICS, RunFolder
+from stages.training.run_folder import METRICS, RunFolder, probe_file, read_card
 from stages.training.task import Task, Terms
 from tests.training_toys import CONFIG, ROWS, run_toy, toy
 
@@ -88,7 +91,21 @@ def interrupting(task: Task, at_call: int, number: signal.Signals) -> Task:
     return replace(task, losses=losses)
 
 
-@pytest.mark.parametrize("at_call", [1, 7, 10, 13])
+def failing(task: Task, at_call: int, error: Exception) -> Task:
+    """Raise an error in the middle of a step."""
+    calls = 0
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        nonlocal calls
+        calls += 1
+        if calls == at_call:
+            raise error
+        return task.losses(model, rows, draws)
+
+    return replace(task, losses=losses)
+
+
+@pytest.mark.parametrize("at_call", [1, 7, 10, 13, 30])
 def test_sigterm_in_an_epoch_finishes_the_step_and_goes_on_exactly(
     tmp_path: Path, at_call: int
 ) -> None:
@@ -98,14 +115,52 @@ def test_sigterm_in_an_epoch_finishes_the_step_and_goes_on_exactly(
     assert (stopped.finished, stopped.step, stopped.stopped_by) == (False, at_call, "SIGTERM")
     assert read_meta(tmp_path / "parts" / "last").position["step"] == at_call
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    run_toy(tmp_path / "parts")
+    assert run_toy(tmp_path / "parts").finished
     assert_same_run(tmp_path / "whole", tmp_path / "parts")
 
 
-def test_ctrl_c_is_told_apart(tmp_path: Path) -> None:
-    assert run_toy(
-        tmp_path, task=interrupting(toy(), 3, signal.SIGINT)
-    ).stopped_by == "SIGINT"  # fmt: skip
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_signals_are_told_apart(tmp_path: Path, number: signal.Signals) -> None:
+    with handled(number, signal.SIG_DFL):  # whatever the tests were started with
+        outcome = run_toy(tmp_path, task=interrupting(toy(), 3, number))
+    assert (outcome.step, outcome.stopped_by) == (3, number.name)
+
+
+def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
+    with handled(signal.SIGHUP, signal.SIG_IGN):
+        assert run_toy(tmp_path, task=interrupting(toy(), 3, signal.SIGHUP)).finished
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+@pytest.mark.parametrize("at_call", [2, 8, 11, 30])
+@pytest.mark.parametrize("change", [{}, {"ema": 0.9}])
+def test_a_kill_costs_only_what_was_not_yet_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_call: int, change: dict[str, object]
+) -> None:
+    """In the middle of an epoch too: saved is after each step that the interval allows, here any."""
+    config = CONFIG.model_copy(update=change)
+    run_toy(tmp_path / "whole", config)
+    monkeypatch.setattr(loop, "SAVE_INTERVAL_S", 0.0)
+    with pytest.raises(RuntimeError, match="killed"):
+        run_toy(tmp_path / "parts", config, task=failing(toy(), at_call, RuntimeError("killed")))
+    assert read_meta(tmp_path / "parts" / "last").position["step"] == at_call - 1
+    assert run_toy(tmp_path / "parts", config).finished
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_nothing_is_saved_before_its_time(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="killed"):
+        run_toy(tmp_path, task=failing(toy(), 8, RuntimeError("killed")))
+    assert not (tmp_path / "last").exists()
+
+
+@contextmanager
+def handled(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_kill_after_an_epoch_was_logged_repeats_it_once(tmp_path: Path) -> None:
@@ -192,6 +247,54 @@ def test_batches_that_cannot_be(tmp_path: Path) -> None:
         run_toy(tmp_path / "b", CONFIG.model_copy(update={"accumulate": 3}))
 
 
+def everything_below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+def test_a_run_that_never_made_a_step_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a batch of 41 is more than"):
+        run_toy(tmp_path / "task" / "a", CONFIG.model_copy(update={"batch": 41}))
+
+    def out_of_memory(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        run_toy(tmp_path / "task" / "a", task=replace(toy(), losses=out_of_memory))
+    assert everything_below(tmp_path) == []
+    assert run_toy(tmp_path / "task" / "a", CONFIG.model_copy(update={"lr": 0.1})).finished
+
+
+def test_a_run_that_left_nothing_to_miss_gives_its_name_away(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError):
+        run_toy(tmp_path / "a", task=failing(toy(), at_call=3, error=NonFiniteError("3")))
+    assert (tmp_path / "a" / "run.json").is_file()
+    assert (tmp_path / "a" / METRICS).read_text() == ""
+    events = set((tmp_path / "a" / "tensorboard").iterdir())
+    outcome = run_toy(tmp_path / "a", CONFIG.model_copy(update={"lr": 0.1}))
+    assert outcome.finished
+    assert read_meta(tmp_path / "a" / "last").run.config["lr"] == 0.1
+    assert read_card(tmp_path / "a") == read_meta(tmp_path / "a" / "last").run
+    assert not events & set((tmp_path / "a" / "tensorboard").iterdir())
+
+
+def test_probes_of_weights_that_are_trained_on_are_gone(tmp_path: Path) -> None:
+    run_toy(tmp_path, stop_after_epoch=1)
+    probe_file(tmp_path, "scans").write_text("{}")
+    run_toy(tmp_path, stop_after_epoch=2)
+    assert not probe_file(tmp_path, "scans").exists()
+
+
+def test_what_is_to_be_overwritten_stays_until_there_is_a_step(tmp_path: Path) -> None:
+    run_toy(tmp_path / "a", stop_after_epoch=1)
+    before = read_meta(tmp_path / "a" / "last")
+    with pytest.raises(ValueError, match="a batch of 41 is more than"):
+        run_toy(tmp_path / "a", CONFIG.model_copy(update={"batch": 41}), overwrite=True)
+    assert read_meta(tmp_path / "a" / "last") == before
+    run_toy(tmp_path / "b")
+    run_toy(tmp_path / "a", overwrite=True)  # from its first step on, not from the saved one
+    assert_same_run(tmp_path / "a", tmp_path / "b")
+
+
 def test_no_held_rows_no_best(tmp_path: Path) -> None:
     outcome = run_toy(tmp_path, task=replace(toy(), evaluate=None))
     assert outcome.finished
@@ -222,3 +325,21 @@ def test_alone_all_of_it_is_here() -> None:
     assert not alone.any(False)
     assert alone.sum(torch.ones(2)).tolist() == [1, 1]
     alone.wait()
+
+
+def test_evaluation_in_the_loop_is_in_float32_as_the_final_one(tmp_path: Path) -> None:
+    """Training in bfloat16; what is measured meanwhile would not be what is measured at the end."""
+    seen = []
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return {"val_error": model(torch.ones(4, 3)).float().mean().item()}
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        assert torch.is_autocast_enabled("cpu")
+        return toy_task.losses(model, rows, draws)
+
+    toy_task = toy()
+    config = CONFIG.model_copy(update={"precision": "bf16", "epochs": 2})
+    run_toy(tmp_path, config, task=replace(toy_task, losses=losses, evaluate=evaluate))
+    assert seen == [False, False]
