@@ -21,6 +21,7 @@ from pipeline.commands import (
 )
 from pipeline.commands.options import STOPPED, Failure, is_first_process
 from pipeline.config import ConfigError
+from pipeline.packages import explained
 
 # Their work is what they print; all others go on when nobody reads it any more.
 PRINTED = ("inspect", "caption")
@@ -82,10 +83,10 @@ def main() -> NoReturn:
             _say("stopped; the same command goes on from here", debug=False)
         raise
     except (ConfigError, OtherConfigurationError) as error:
-        _say(str(error), debug=debug)
+        _say(explained(error), debug=debug)
         sys.exit(2)
     except (Failure, ValueError, OSError, ImportError) as error:
-        _say(str(error), debug=debug)
+        _say(explained(error), debug=debug)
         sys.exit(1)
     sys.exit(0)
 

@@ -1,6 +1,10 @@
-"""Packages that only one stage needs: whether they are there, and how to get them."""
+"""Packages that only one stage needs, and errors in a line: what is missing, and how to get it."""
 
 from importlib.util import find_spec
+
+from pydantic import ValidationError
+
+from pipeline.config import in_a_line
 
 # Of each extra of pyproject.toml, what is imported of it.
 EXTRAS = {
@@ -24,12 +28,17 @@ def require(*packages: str) -> None:
 
 def explained(error: BaseException) -> str:
     """An error in a line; of a package that is not installed, with the way to get it."""
-    package = (getattr(error, "name", None) or "") if isinstance(error, ImportError) else ""
-    package = package.partition(".")[0]
-    for extra, packages in EXTRAS.items():
-        if isinstance(error, ModuleNotFoundError) and package in packages:
-            return (
-                f"the package {package} is not installed here; from the checkout: "
-                f"pip install -e '.[{extra}]'"
-            )
+    match error:
+        case ModuleNotFoundError(name=str(module)):
+            package = module.partition(".")[0]
+            for extra, packages in EXTRAS.items():
+                if package in packages:
+                    return (
+                        f"the package {package} is not installed here; from the checkout: "
+                        f"pip install -e '.[{extra}]'"
+                    )
+        case OSError(filename=path, strerror=str(reason)) if path is not None:
+            return f"{path}: {reason}"
+        case ValidationError():
+            return f"a configuration that was stored is of another version: {in_a_line(error)}"
     return " ".join(str(error).split())

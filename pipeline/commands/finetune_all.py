@@ -16,6 +16,7 @@ from pipeline.commands.finetuning import (
     Init,
     Seeds,
     Task,
+    check_parts,
     configured_start,
     fine_tune,
     task_settings,
@@ -32,7 +33,7 @@ from pipeline.commands.options import (
     Root,
     exit_if_stopped,
     is_first_process,
-    open_workspace,
+    open_device,
     wrong_usage,
 )
 from pipeline.config import ConfigError
@@ -81,16 +82,17 @@ def finetune_all(
     its row of an earlier table stays. Nothing begins if any run's name is taken by another one.
     SIGTERM, Ctrl-C and a closed terminal stop all, saved (exit code 143, 130 or 129), without a table.
     """
-    from stages.device import choose_device
+    paths = Workspace(workspace)
+    check_parts(list(Task), init, paths)
+
     from stages.report.tables import read_table
     from stages.training.processes import joined
 
-    paths = open_workspace(workspace)
     init = init or configured_start(config, overrides, paths)
     plan = _plan(name, config, overrides, paths)
     _refuse_other_runs(plan, init, seeds, overwrite, paths)
     before = read_table(plan.table)
-    with joined(choose_device(device)):
+    with joined(open_device(device)):
         results = _run_all(plan, init, seeds, device, overwrite, paths)
     if is_first_process():
         _report(plan, results, before)

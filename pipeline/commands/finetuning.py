@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.downstream import DataSet
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -17,7 +18,7 @@ from pipeline.commands.options import (
     Root,
     exit_if_stopped,
     is_first_process,
-    open_workspace,
+    open_device,
 )
 from pipeline.config import ConfigError, load_section
 from pipeline.workspace import Workspace
@@ -36,11 +37,23 @@ class Task(StrEnum):
     DETECTION = "detection"
 
 
+ON_SCANS = (Task.SEGMENTATION, Task.DETECTION)
+
+
+def _checked_init(init: str | None) -> str | None:
+    if init is not None:
+        from pipeline.commands.starts import check_start
+
+        check_start(init, "--init ")
+    return init
+
+
 Init = Annotated[
     str | None,
     typer.Option(
+        callback=_checked_init,
         help="A run's or checkpoint's folder, a PyTorch checkpoint of Point-MAE, Point-BERT, "
-        "MaskPoint or (for detection, kind 3detr) 3DETR, or scratch; default: the configured pre-training."
+        "MaskPoint or (for detection, kind 3detr) 3DETR, or scratch; default: the configured pre-training.",
     ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs of a task, each with the next seed.")]
@@ -62,15 +75,32 @@ def finetune(
     Goes on where it was stopped. Under torchrun, all processes share each batch. SIGTERM, Ctrl-C and
     a closed terminal save first; the exit code is then 143, 130 or 129.
     """
+    paths = Workspace(workspace)
+    check_parts([task], init, paths)
+
     from pipeline.summaries import print_finetuning
 
-    paths = open_workspace(workspace)
     settings, store = task_settings(task, config, overrides, paths)
+    if why := why_no_data(task, store):
+        raise ConfigError(why)
     init = init or configured_start(config, overrides, paths)
     finished = fine_tune(task, settings, store, init, seeds, device, overwrite, paths)
     if is_first_process():
         print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
     exit_if_stopped(finished.outcome)
+
+
+def check_parts(tasks: Sequence[Task], init: str | None, paths: Workspace) -> None:
+    """See, before anything slow is imported, that some data and a start are there at all.
+
+    Raises ConfigError.
+    """
+    folders = {paths.scans if task in ON_SCANS else paths.all_objects for task in tasks}
+    if not any(folder.is_dir() for folder in folders):
+        where = " and ".join(sorted(map(str, folders)))
+        raise ConfigError(f"{where}: not there; run prepare first")
+    if init is None and not paths.all_pretrained.is_dir():
+        raise ConfigError(f"{paths.all_pretrained}: not there; run pretrain first, or give --init")
 
 
 def task_settings(
@@ -97,7 +127,9 @@ def why_no_data(task: Task, store: Path) -> str | None:
     """Say what to prepare if a task's store is not there."""
     if store.is_dir():
         return None
-    data_set = store.stem if task in (Task.CLASSIFICATION, Task.PARTS) else "scannet"
+    data_set = "scannet" if task in ON_SCANS else store.stem
+    if data_set not in list(DataSet):
+        return f"{store} is not there; what prepare can make is {', '.join(DataSet)}"
     return f"{store} is not there; run prepare {data_set}"
 
 
@@ -107,7 +139,9 @@ def configured_start(config: str, overrides: Sequence[str], paths: Workspace) ->
 
     folder = paths.pretrained(load_section(config, "pretrain", PretrainConfig, overrides).name)
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such pre-training; run pretrain first, or give --init")
+        raise ConfigError(
+            f"{folder}: no such pre-training; run pretrain first, or name another start"
+        )
     return str(folder)
 
 
@@ -122,10 +156,9 @@ def fine_tune(
     paths: Workspace,
 ) -> "Finished":
     """Run one task for all its seeds. Raises ValueError, OSError, RuntimeError, ArithmeticError."""
-    from stages.device import choose_device
     from stages.training import finetune as stage
 
     return stage.run(
         task.value, settings, store=store, init=init, out=paths.finetuned(task.value, settings.name),
-        device=choose_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
+        device=open_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
     )  # fmt: skip

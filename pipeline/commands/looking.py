@@ -10,9 +10,11 @@ from pipeline.commands.options import (
     Debug,
     Failure,
     Root,
-    open_workspace,
+    need,
+    wrong_usage,
 )
 from pipeline.config import ConfigError
+from pipeline.workspace import Workspace
 
 
 def inspect(
@@ -55,25 +57,53 @@ def contact_sheet(
 
     Without arguments: what the workspace has, the sample world included.
     """
-    from stages.report import frame_sheet, object_sheet, scan_sheet
-
-    paths = open_workspace(workspace)
+    paths = Workspace(workspace)
+    for option, folder in (
+        ("--scannet", scannet), ("--modelnet40", modelnet40), ("--shapenetpart", shapenetpart),
+    ):  # fmt: skip
+        if folder and not folder.is_dir():
+            raise ConfigError(f"{option} {folder}: no such folder")
     others = (scannet, modelnet40, shapenetpart)
     if not any(others) and not scenes and paths.sample.is_dir():
         scannet, modelnet40, shapenetpart = (
             paths.sample_scans, paths.sample_modelnet40, paths.sample_shapenetpart,
         )  # fmt: skip
     if not any(others):
-        for scene_id in scenes or frame_sheet.example_scenes(paths.frames, paths.points):
-            out = paths.figures / f"frames_{scene_id}.png"
-            typer.echo(frame_sheet.run(scene_id, frames=paths.frames, points=paths.points,
-                                       out=out, num_rows=num_frames))  # fmt: skip
+        _draw_frames(scenes, paths, num_frames)
     if scannet:
-        folders = scan_sheet.scan_folders(scannet)[:num_frames]
+        from stages.report import scan_sheet
+
+        with wrong_usage():
+            folders = scan_sheet.scan_folders(scannet)[:num_frames]
         typer.echo(scan_sheet.run(folders, out=paths.figures / "scans.png"))
     if modelnet40:
+        from stages.report import object_sheet
+
         out = paths.figures / "modelnet40.png"
         typer.echo(object_sheet.run_modelnet40(modelnet40, out=out))
     if shapenetpart:
+        from stages.report import object_sheet
+
         out = paths.figures / "shapenetpart.png"
         typer.echo(object_sheet.run_shapenetpart(shapenetpart, out=out))
+
+
+def _draw_frames(scenes: list[str] | None, paths: Workspace, num_frames: int) -> None:
+    from cache.frames import frames_path
+    from cache.scene_group import list_scenes
+    from pipeline.summaries import names
+
+    need(paths.points, "run extract first")
+    for scene_id in scenes or ():
+        if not frames_path(paths.frames, scene_id).is_file():
+            there = names(tuple(list_scenes(paths.points)))
+            raise ConfigError(f"{scene_id}: no such scene in {paths.frames}; there are {there}")
+
+    from stages.report import frame_sheet
+
+    with wrong_usage():
+        chosen = scenes or frame_sheet.example_scenes(paths.frames, paths.points)
+    for scene_id in chosen:
+        out = paths.figures / f"frames_{scene_id}.png"
+        typer.echo(frame_sheet.run(scene_id, frames=paths.frames, points=paths.points,
+                                   out=out, num_rows=num_frames))  # fmt: skip

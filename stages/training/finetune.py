@@ -14,14 +14,14 @@ from stages.training.initial import SCRATCH, Initial, describe, load_initial, sh
 from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
-from stages.training.run_folder import RunFolder, read_card, read_result, write_json
+from stages.training.run_folder import FINE_TUNING, RunFolder, read_card, read_result, write_json
 from stages.training.speed import ask_for_patience
 from stages.training.tasks import classification, parts
 from stages.training.tasks.detection import task as detection
 from stages.training.tasks.segmentation import task as segmentation
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
-KIND, SCHEMA_VERSION = "fine-tuning", 2
+KIND, SCHEMA_VERSION = FINE_TUNING, 2
 TaskName = Literal["classification", "parts", "detection", "segmentation"]
 TASKS: dict[str, type[FinetuneConfig]] = {
     "classification": classification.ClassificationConfig,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
 SHOWN = "shown.json"
+FINE_TUNING = "fine-tuning"  # what a card calls such a run, before its task
+SCRATCH = "scratch"  # instead of a checkpoint: none
 LAST, BEST, KEPT, NONFINITE = "last", "best", "kept", "nonfinite"
 
 

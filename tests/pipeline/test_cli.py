@@ -265,7 +265,7 @@ def test_inspect_what_it_does_not_know(distill3d: Shell, tmp_path: Path) -> None
     code, _, err = distill3d("inspect", tmp_path / "pipe.sens")
     assert (code, "neither a file nor a folder" in one_line(err)) == (2, True)
     code, _, err = distill3d("inspect", tmp_path)
-    assert (code, "expected a .sens, a workspace" in one_line(err)) == (1, True)
+    assert (code, "expected a .sens, a workspace" in one_line(err)) == (2, True)
     (tmp_path / "points.zarr").mkdir()
     code, out, _ = distill3d("inspect", tmp_path)
     assert (code, "no scene is extracted here" in out) == (1, True)
@@ -279,7 +279,7 @@ def test_inspect_compares_one_scene_with_its_recording(distill3d: Shell, tmp_pat
     code, _, err = distill3d("inspect", tmp_path / "points.zarr" / "A", "--sens", path)
     assert (code, "give both" in one_line(err)) == (2, True)
     code, _, err = distill3d("inspect", tmp_path, "--verify", "--sens", path)
-    assert (code, "compares with one scene" in one_line(err)) == (1, True)
+    assert (code, "compares with one scene" in one_line(err)) == (2, True)
 
 
 def test_inspect_captions(distill3d: Shell, tmp_path: Path) -> None:

@@ -74,8 +74,12 @@ def test_without_any_data(tmp_path: Path) -> None:
     (tmp_path / "finetune").mkdir()
     error = refused(tmp_path, *COMMON)
     assert isinstance(error, ConfigError)
+    assert "scans.zarr: not there; run prepare first" in str(error)
+    (tmp_path / "objects").mkdir()
+    error = refused(tmp_path, *COMMON)
+    assert isinstance(error, ConfigError)
     assert "no task's data is prepared" in str(error)
-    assert "prepare modelnet40" in str(error)
+    assert "run prepare modelnet40" in str(error)
     assert not list((tmp_path / "finetune").iterdir())
 
 

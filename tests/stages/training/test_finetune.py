@@ -234,7 +234,7 @@ def test_starting_points(world: Path, tmp_path: Path) -> None:
     torch.save({"base_model": {"something.weight": torch.zeros(2)}}, tmp_path / "other.pth")
     for init, message in (
         (str(tmp_path / "other.pth"), "no Point-MAE encoder in it"),
-        (str(tmp_path / "none"), "expected the folder of a run or of a checkpoint"),
+        (str(tmp_path / "none"), "no such file or folder"),
     ):
         with pytest.raises(ValueError, match=message):
             invoke(world, "finetune", "parts", "--init", init, *common)

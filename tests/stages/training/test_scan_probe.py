@@ -79,4 +79,4 @@ def test_what_is_no_run_is_refused(world: Path) -> None:
         app, ["probe", str(world / "scans.zarr"), "--data", "scans", "--workspace", str(world)]
     )
     assert said.exit_code == 1
-    assert "no checkpoint in it" in str(said.exception)
+    assert "expected the folder of a run or of a checkpoint" in str(said.exception)
