@@ -11,6 +11,7 @@ from cache.card import OtherConfigurationError
 from pipeline.commands import (
     data,
     downstream,
+    finetune_all,
     finetuning,
     judging,
     looking,
@@ -57,7 +58,7 @@ app.command("teacher-cache")(teacher.teacher_cache)
 app.command("pretrain")(student.pretrain)
 app.command("prepare")(downstream.prepare)
 app.command("finetune")(finetuning.finetune)
-app.command("finetune-all")(finetuning.finetune_all)
+app.command("finetune-all")(finetune_all.finetune_all)
 app.command("probe")(probing.probe)
 app.command("evaluate")(judging.evaluate)
 app.command("predict")(judging.predict)

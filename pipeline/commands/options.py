@@ -1,12 +1,15 @@
 """Options that several commands share, and how a command fails."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cache.card import CardError
 from pipeline.config import ConfigError
 from pipeline.workspace import Workspace
 
@@ -49,6 +52,20 @@ def exit_if_stopped(outcome: "Outcome | None") -> None:
     """End the command if a signal stopped its training, of several processes in each."""
     if outcome and outcome.stopped_by:
         raise typer.Exit(128 + Signals[outcome.stopped_by])
+
+
+@contextmanager
+def wrong_usage() -> Iterator[None]:
+    """Within it, what cannot be used was given on the command line: a ValueError is a ConfigError.
+
+    What is damaged in the cache (CardError) is nobody's usage.
+    """
+    try:
+        yield
+    except CardError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def num_cores() -> int:

@@ -13,7 +13,7 @@ from pipeline.inspect.teacher import inspect_store, inspect_trained
 from pipeline.inspect.training import inspect_checkpoint, inspect_run, is_run
 from pipeline.summaries import counts
 from pipeline.workspace import Workspace
-from stages.sample.sample import world_card
+from stages.sample.world_card import world_card
 from stages.sources.images import image_size
 
 

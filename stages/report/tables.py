@@ -40,6 +40,17 @@ def write_table(
     _write(path, json.dumps(table, indent=2) + "\n")
 
 
+def read_table(path: Path) -> dict[str, Any]:
+    """The summaries of a table that was written before, none if there is none. Raises ValueError."""
+    if not path.exists():
+        return {}
+    try:
+        tasks = json.loads(path.read_bytes())["tasks"]
+        return {task: tasks[task] for task in HEADLINES if task in tasks}
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: not a table of finetune-all; move it away") from None
+
+
 def class_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """A header and a row for each class, of means and deviations over seeds, in percent."""
     columns = summary["by_class"]

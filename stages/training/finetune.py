@@ -65,11 +65,8 @@ def run(
     outcome, folder = None, out
     with joined(device) as processes:
         for number in range(seeds):
-            seed = config.training.seed + number
-            seeded = config.model_copy(
-                update={"training": config.training.model_copy(update={"seed": seed})}
-            )
-            folder = out / f"seed{seed}"
+            seeded = _with_seed(config, number)
+            folder = _seed_folder(out, seeded)
             outcome = _run_seed(
                 task,
                 seeded,
@@ -93,6 +90,41 @@ def run(
     return Finished(outcome, folder, summary if processes.is_first else {})
 
 
+def other_runs(
+    task: TaskName, config: FinetuneConfig, *, initial: Initial, out: Path, seeds: int
+) -> dict[Path, list[str]]:
+    """How runs that lie where these would go differ from them, by folder; reads cards only.
+
+    Of the data it knows nothing: whether that is the same is seen when it is read. Raises CardError.
+    """
+    start = _fingerprint(initial)
+    found = {}
+    for number in range(seeds):
+        seeded = _with_seed(config, number)
+        folder = _seed_folder(out, seeded)
+        if there := read_card(folder):
+            card = _card(task, seeded, {**there.inputs, "init": start})
+            if changes := RunFolder(folder, card).other_run():
+                found[folder] = changes
+    return found
+
+
+def _with_seed(config: FinetuneConfig, number: int) -> FinetuneConfig:
+    """The configuration of the run so many seeds after the first."""
+    training = config.training
+    training = training.model_copy(update={"seed": training.seed + number})
+    return config.model_copy(update={"training": training})
+
+
+def _seed_folder(out: Path, config: FinetuneConfig) -> Path:
+    """Where the run of a seed lies."""
+    return out / f"seed{config.training.seed}"
+
+
+def _card(task: TaskName, config: FinetuneConfig, inputs: dict[str, str]) -> Card:
+    return Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+
+
 def _run_seed(
     task: TaskName,
     config: FinetuneConfig,
@@ -107,8 +139,7 @@ def _run_seed(
 ) -> Outcome | None:
     downstream = build_task(task, config, store, initial, device)
     inputs = {**downstream.inputs, "init": _fingerprint(initial)}
-    card = Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
-    folder = RunFolder(out, card, overwrite=overwrite)
+    folder = RunFolder(out, _card(task, config, inputs), overwrite=overwrite)
     with folder.opened(processes):
         if folder.is_finished:
             return None
