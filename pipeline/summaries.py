@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stages.precompute.prepare_objects import ObjectsReport
     from stages.precompute.prepare_scans import ScansReport
     from stages.precompute.teacher_cache import CacheReport
+    from stages.sources.rgbd_layouts.found import RgbdFolder
     from stages.sources.scannet_layout import SceneList
     from stages.training.evaluate import Evaluated
     from stages.training.finetune import Finished
@@ -37,6 +38,27 @@ def print_scene_list(found: "SceneList", *, official: bool) -> None:
         typer.echo(f"  listed, but no .sens there: {names(found.missing)}")
     if found.unlisted:
         typer.echo(f"  there, but in no split list, so left out: {names(found.unlisted)}")
+
+
+def print_packed(found: "RgbdFolder", chosen: "RgbdFolder", asked: str) -> None:
+    """Say what of a folder went into a .sens, and what did not; `chosen` are the frames `asked` for."""
+    valid, lost = chosen.num_poses, len(chosen.frames) - chosen.num_poses
+    if valid:
+        typer.echo(f"  poses: {valid} valid, {lost} lost; from {found.poses_from}")
+    else:
+        source = f" in {found.poses_from}" if found.poses_from else ""
+        typer.echo(f"  poses: none were found{source}: all are marked lost")
+    if found.cameras.files:
+        typer.echo(f"  cameras: from {', '.join(path.name for path in found.cameras.files)}")
+    if found.by_order:
+        typer.echo("  colour and depth have different names: they were paired by their order")
+    last = asked.partition(":")[2]
+    if last and int(last) > len(found.frames):
+        typer.echo(f"  --frames {asked}: the folder has {len(found.frames)} frames, no more came")
+    if found.incomplete:
+        typer.echo(f"  left out: {counted(found.incomplete, 'frame')} without colour or depth")
+    if found.unused:
+        typer.echo(f"  not used: {names(found.unused)}")
 
 
 def print_extract_report(report: "ExtractReport", paths: Workspace) -> None:
@@ -196,6 +218,8 @@ def print_scans_report(report: "ScansReport", store: Path) -> None:
         f"prepare scannet: {counted(total, 'scene')} ({counts(report.prepared)}), "
         f"{report.complete_before} complete before; {report.boxes} boxes of the 18 detection classes"
     )
+    for split in report.without_list:
+        typer.echo(f"  left out: {split}: no list scannetv2_{split}.txt there")
     if report.missing:
         typer.echo(f"  listed, but not there: {names(tuple(report.missing))}")
     if report.unknown_labels:
@@ -204,4 +228,5 @@ def print_scans_report(report: "ScansReport", store: Path) -> None:
         )
     for scene_id, error in sorted(report.failed.items()):
         typer.echo(f"  failed: {scene_id}: {error}")
-    typer.echo(f"  in {store}")
+    if total:
+        typer.echo(f"  in {store}")

@@ -6,13 +6,26 @@ All rules are those of the operations that public Point-MAE checkpoints were tra
 Pointnet2_PyTorch's furthest point sampling and KNN_CUDA's k nearest neighbours.
 """
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 import torch
 from torch import Tensor
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 # Pointnet2_PyTorch never takes a point this near the origin (squared distance) for a candidate.
 NEAR_ORIGIN = 1e-3
 
 
+def outside_graphs(operation: Callable[P, R]) -> Callable[P, R]:
+    """Keep an operation out of what torch.compile compiles: it has loops and kernels of its own."""
+    kept: Callable[P, R] = torch.compiler.disable(operation)
+    return kept
+
+
+@outside_graphs
 @torch.no_grad()
 def farthest_point_sample(
     points: Tensor, num_samples: int, *, near_origin_rule: bool = True
@@ -28,7 +41,6 @@ def farthest_point_sample(
 
         limit = NEAR_ORIGIN if near_origin_rule else -1.0
         return farthest_point_sample_triton(points, num_samples, limit)
-    batch, _, _ = points.shape
     x, y, z = points.float().unbind(-1)  # (B, N) each: faster than the last axis of three
     squared_norm = x * x + y * y + z * z
     candidate = (
@@ -36,16 +48,17 @@ def farthest_point_sample(
     )
     # Of a candidate, the squared distance to the chosen ones; never the largest of the others.
     nearest = torch.where(candidate, torch.inf, -1.0)
-    chosen = torch.zeros(batch, num_samples, dtype=torch.long, device=points.device)
-    last = chosen[:, :1]
-    for step in range(1, num_samples):
+    last = torch.zeros(len(points), 1, dtype=torch.long, device=points.device)
+    chosen = [last]
+    for _ in range(1, num_samples):
         dx, dy, dz = (axis - axis.gather(1, last) for axis in (x, y, z))
         nearest = torch.minimum(nearest, dx * dx + dy * dy + dz * dz)
         last = nearest.argmax(dim=1, keepdim=True)
-        chosen[:, step : step + 1] = last
-    return chosen
+        chosen.append(last)
+    return torch.cat(chosen, dim=1)
 
 
+@outside_graphs
 @torch.no_grad()
 def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return distances and indices (B, M, k) of the points (B, N, 3) nearest to queries (B, M, 3).
@@ -59,6 +72,26 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
     )
     nearest = distance.topk(k, dim=-1, largest=False, sorted=True)
     return nearest.values, nearest.indices
+
+
+@outside_graphs
+@torch.no_grad()
+def three_nearest(queries: Tensor, points: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
+    """The same for the `count` nearest; of equally near points the one with the lower index first.
+
+    So does the reference (Pointnet2_PyTorch's `three_nn`), and a result that depends on the order of
+    ties would differ from device to device.
+    """
+    distance = torch.cdist(
+        queries.float(), points.float(), compute_mode="donot_use_mm_for_euclid_dist"
+    )
+    nearest = []
+    for _ in range(min(count, points.shape[1])):
+        found = distance.min(dim=-1, keepdim=True)  # torch promises the first of equal ones
+        nearest.append(found)
+        distance = distance.scatter(2, found.indices, torch.inf)
+    values, indices = (torch.cat(parts, dim=-1) for parts in zip(*nearest, strict=True))
+    return values, indices
 
 
 def gather_points(values: Tensor, indices: Tensor) -> Tensor:

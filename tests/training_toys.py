@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cache.card import Card
+from stages.batch_norm import BatchNorm1d
 from stages.training.draws import Draws
 from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
@@ -24,7 +25,11 @@ class Net(nn.Module):
     def __init__(self, dropout: float = 0.2) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, 1)
+            nn.Linear(3, 8, bias=False),
+            BatchNorm1d(8),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(8, 1),
         )
 
     def forward(self, x: Tensor) -> Tensor:

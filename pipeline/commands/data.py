@@ -87,6 +87,11 @@ def extract(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     print_scene_list(found, official=not sens)
+    if sens and not split:
+        typer.echo(
+            "  all of split train, none is held out. pretrain validates on split val: extract some "
+            "other recordings with --split val"
+        )
     if not found.scenes:
         raise ConfigError(f"none of the scenes in the split lists has a .sens below {scannet}")
     num_mine = len(stage.share(found.scenes, part))
@@ -111,7 +116,9 @@ def extract(
 
 
 def pack_sens(
-    folder: Annotated[Path, typer.Argument(help="7-Scenes, ScanNet-exporter or TUM layout.")],
+    folder: Annotated[
+        Path, typer.Argument(help="7-Scenes, TUM, Open3D or ScanNet-exporter layout.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The .sens to write.")],
     depth_intrinsics: Annotated[
         str | None, typer.Option(metavar="FX,FY,CX,CY", help="Instead of the folder's own.")
@@ -130,9 +137,14 @@ def pack_sens(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace OUT.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Pack a folder of colour, depth, pose and intrinsics files into one .sens."""
+    """Pack a folder of colour, depth, pose and intrinsics files into one .sens.
+
+    Known are frame-*.{color.jpg,depth.png,pose.txt}; rgb.txt, depth.txt and groundtruth.txt; and
+    color/ or rgb/ beside depth/, with poses in pose/, trajectory.log or a list with a line a frame.
+    """
     from dataclasses import replace
 
+    from pipeline.summaries import names, print_packed
     from stages.sources import rgbd_folder
     from stages.sources.scannet_layout import checked_scene_id
 
@@ -145,25 +157,30 @@ def pack_sens(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     found = rgbd_folder.find_frames(folder)
-    found = replace(found, frames=found.frames[_parse_range(frames)])
-    if not found.frames:
-        raise ConfigError(f"--frames {frames}: leaves none of the frames of {folder}")
-    depth = _parse_intrinsics(depth_intrinsics) if depth_intrinsics else found.depth_intrinsics
+    chosen = replace(found, frames=found.frames[_parse_range(frames)])
+    if not chosen.frames:
+        raise ConfigError(
+            f"--frames {frames}: leaves none of the {len(found.frames)} frames of {folder}"
+        )
+    depth = _parse_intrinsics(depth_intrinsics) if depth_intrinsics else found.cameras.depth
     if depth is None:
-        raise ConfigError(f"{folder} states no intrinsics; give --depth-intrinsics FX,FY,CX,CY")
-    given = _parse_intrinsics(color_intrinsics) if color_intrinsics else found.color_intrinsics
-    if given is None:
+        unused = f" (not understood: {names(found.unused)})" if found.unused else ""
+        raise ConfigError(
+            f"{folder} states no intrinsics{unused}; give --depth-intrinsics FX,FY,CX,CY"
+        )
+    color = _parse_intrinsics(color_intrinsics) if color_intrinsics else found.cameras.color
+    if color is None:
         typer.echo("colour camera: no intrinsics known, the depth camera's are taken", err=True)
     count = rgbd_folder.pack_folder(
-        found,
+        chosen,
         out,
         depth_intrinsics=depth,
-        color_intrinsics=depth if given is None else given,
+        color_intrinsics=color,
         depth_shift=depth_shift or found.depth_shift,
         sensor_name=found.layout,
     )
-    left_out = f", {found.incomplete} without colour or depth left out" if found.incomplete else ""
-    typer.echo(f"{out}: {count} frames of {found.layout} layout{left_out}")
+    typer.echo(f"{out}: {count} frames of {found.layout} layout")
+    print_packed(found, chosen, frames)
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

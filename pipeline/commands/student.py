@@ -58,6 +58,7 @@ def pretrain(
         overwrite=overwrite,
         stop_after_epoch=stop_after_epoch,
         patient=device != "auto",
+        say=lambda line: typer.echo(f"pretrain: {line}", err=True),
     )
     if is_first_process():
         print_training("pretrain", outcome, out)

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from cache.card import Card
 from cache.commit import commit, partial_path
+from stages.batch_norm import NormWarmUp
 from stages.device import autocast_dtype
 from stages.precompute.caption_pairs import Pairs, telling_words, word_presence
 from stages.precompute.clip_images import Preprocessing
@@ -87,6 +88,7 @@ class Trainer:
         self.visual.requires_grad_(config.train_tower)
         self.gpt.requires_grad_(config.train_language_model)
         self.modules = nn.ModuleList([self.visual, self.gpt, self.mapper, self.words])
+        self.norms = NormWarmUp(self.visual)
         self.train_set = CaptionTensors(train, parts, device)
         self.val_set = CaptionTensors(val, parts, device, words_of=train)
         self.size = parts.preprocessing.size
@@ -111,6 +113,8 @@ class Trainer:
             rows = order[step * self.config.batch_images : (step + 1) * self.config.batch_images]
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate(epoch * self.steps_per_epoch + step)
+            if self.config.train_tower:
+                self.norms.before_batch()
             caption_loss, word_loss = self._losses(self.train_set, rows, augment=True)
             loss = caption_loss + self.config.word_loss * word_loss
             if not torch.isfinite(loss):

@@ -96,6 +96,9 @@ def _plan(
     """Count what is complete, refuse what was made from another input, and list the rest."""
     report, jobs = ExtractReport(), []
     for scene in scenes:
+        if scene.problem:
+            report.failed[scene.scene_id] = scene.problem
+            continue
         job = SceneJob(scene, config, frames, points, overwrite)
         try:
             card = complete_card(job)

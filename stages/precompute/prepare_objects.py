@@ -66,8 +66,9 @@ def run(
 ) -> ObjectsReport:
     """Prepare all splits of a data set below `root` into the Zarr group `store`.
 
-    Splits that are complete are left alone. Raises ValueError if no known layout is at `root`, and
-    OtherConfigurationError if the store holds another preparation, unless it may be overwritten.
+    Splits that are complete are left alone. Raises ValueError if no known layout is at `root`, or none
+    of a split's shapes can be read, and OtherConfigurationError if the store holds another
+    preparation, unless it may be overwritten; then no store is made.
     """
     fps_points = 0 if data_set == "shapenetpart" else config.fps_points
     found = find_objects(
@@ -85,7 +86,6 @@ def run(
         for split, source in found.splits.items()
     }  # fmt: skip
     with lock(store.parent / ".locks" / store.name, wait=True):
-        create_group(store, {})
         missing = {
             split: card
             for split, card in wanted.items()
@@ -94,6 +94,9 @@ def run(
         total = sum(len(found.splits[split].names) for split in missing)
         with Progress(f"prepare {data_set}", total, "shapes") as progress:
             shapes = _read_splits(found, list(missing), fps_points, workers, progress)
+        for split in missing:  # all of them before any is written: half a store is none
+            _refuse_none(split, found.splits[split], shapes[split])
+        create_group(store, {})
         for split, card in missing.items():
             _write_split(found, split, shapes[split], card, store, report)
     return report
@@ -138,6 +141,12 @@ def _read_splits(
     return shapes
 
 
+def _refuse_none(split: str, source: Source, shapes: list[Shape | str]) -> None:
+    if not any(isinstance(shape, Shape) for shape in shapes):
+        first = next((shape for shape in shapes if isinstance(shape, str)), "its list is empty")
+        raise ValueError(f"{split}: none of its {len(source.names)} shapes can be read: {first}")
+
+
 def _write_split(
     found: Found,
     split: str,
@@ -149,9 +158,6 @@ def _write_split(
     source = found.splits[split]
     failed = {source.names[i]: shape for i, shape in enumerate(shapes) if isinstance(shape, str)}
     kept = [(i, shape) for i, shape in enumerate(shapes) if isinstance(shape, Shape)]
-    if not kept:
-        first = next(iter(failed.values()), "its list is empty")
-        raise ValueError(f"{split}: none of its {len(shapes)} shapes can be read: {first}")
     details = {
         "layout": found.layout,
         "classes": list(found.classes),
@@ -200,7 +206,7 @@ def _read_shapes(job: _Job, advance: Callable[[int], None]) -> list[Shape | str]
             if len(shape.points) == 0:
                 raise ValueError(f"{name}: has no points")
             shapes.append(shape)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             shapes.append(str(error))
     if job.fps_points:
         _order(shapes, job.fps_points)
@@ -215,6 +221,7 @@ def _order(shapes: list[Shape | str], count: int) -> None:
     """
     import torch  # here, for it takes seconds, and not every data set needs it
 
+    from stages.normalise import normalise
     from stages.pointops import farthest_point_sample
 
     threads = torch.get_num_threads()
@@ -225,9 +232,8 @@ def _order(shapes: list[Shape | str], count: int) -> None:
             by_size.setdefault(len(shape.points), []).append(index)
     for size, indices in by_size.items():
         points = torch.from_numpy(np.stack([shapes[i].points for i in indices]))  # type: ignore[union-attr]
-        points = points - points.mean(dim=1, keepdim=True)
-        points = points / points.norm(dim=-1).amax(dim=1).clamp(min=1e-9)[:, None, None]
-        chosen = farthest_point_sample(points, min(count, size)).numpy()
+        normal = normalise(points, "unit_sphere")
+        chosen = farthest_point_sample(normal, min(count, size)).numpy()
         for index, first in zip(indices, chosen, strict=True):
             _reorder(shapes, index, first)
     torch.set_num_threads(threads)

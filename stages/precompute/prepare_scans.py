@@ -3,19 +3,21 @@
 A scene that is complete is left alone; one that cannot be read is named, and the others go on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from cache.card import Card, OtherConfigurationError, differences
+from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import commit, lock, partial_path, sweep
 from cache.scans import DETECTION_IDS, KIND, SCHEMA_VERSION, write_scan
 from cache.scene_group import create_group, scene_card
 from stages.progress import Progress
-from stages.sources.scannet_layout import read_splits
+from stages.sources.folder_kinds import scannet_root_above
+from stages.sources.scannet_layout import read_splits, split_file
 from stages.sources.scannet_scans import (
+    MESH,
     AnnotatedScan,
     find_label_file,
     find_scan_folder,
@@ -30,12 +32,16 @@ SPLITS = ("train", "val", "test")
 
 @dataclass
 class ScansReport:
-    """What was prepared, by split; listed scenes that are not there; what failed and why."""
+    """What was prepared, by split; listed scenes that are not there; what failed and why.
+
+    `without_list` are splits that were left out for want of their list.
+    """
 
     prepared: dict[str, int] = field(default_factory=dict)
     complete_before: int = 0
     boxes: int = 0
     missing: list[str] = field(default_factory=list)
+    without_list: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     unknown_labels: set[str] = field(default_factory=set)
 
@@ -62,28 +68,17 @@ def run(
 ) -> ScansReport:
     """Prepare the scenes of ScanNet's own lists below `root` into the Zarr group `store`.
 
-    With `votenet`, scenes are read from the arrays that VoteNet's export left there. Raises
-    ValueError if lists, label table or all of the scenes are not there.
+    With `votenet`, scenes are read from the arrays that VoteNet's export left there. A missing list of
+    test scenes leaves these out. Raises ValueError if other lists, label table or all of the scenes
+    are not there; then no store is made.
     """
-    report = ScansReport()
+    if above := scannet_root_above(root, MESH):
+        raise ValueError(f"{root} is a part of ScanNet's folder; prepare scannet {above}")
     labels = {} if votenet else read_label_table(find_label_file(root))
-    jobs = []
-    with lock(store.parent / ".locks" / store.name, wait=True):
-        create_group(store, {})
-    for scene_id, split in sorted(read_splits(root, splits).items()):
-        folder = votenet if votenet else find_scan_folder(root, scene_id)
-        if folder is None or not (votenet is None or _has_votenet(votenet, scene_id)):
-            report.missing.append(scene_id)
-            continue
-        inputs = _inputs(scene_id, split, folder, votenet is not None)
-        job = _Job(scene_id, split, folder, votenet is not None, labels, store, inputs)
-        try:
-            if _is_complete(job, report, overwrite):
-                continue
-        except OtherConfigurationError as error:
-            report.failed[scene_id] = str(error)
-            continue
-        jobs.append(job)
+    without_list = [split for split in splits if split == "test" and not split_file(root, split)]
+    report = ScansReport(without_list=without_list)
+    listed = read_splits(root, [split for split in splits if split not in without_list])
+    jobs = _plan(listed, root, store, votenet, labels, report, overwrite)
     if not jobs and not report.complete_before and not report.failed:
         raise ValueError(
             f"{votenet or root}: none of the {len(report.missing)} listed scenes is there; looked for "
@@ -98,10 +93,44 @@ def run(
             if outcome.result is None:
                 report.failed[outcome.job.scene_id] = str(outcome.error)
             else:
+                _make_store(store)
                 _count(outcome.result, report)
                 report.unknown_labels.update(outcome.result.details["unknown_labels"])
-    sweep(store)
+    if store.is_dir():
+        sweep(store)
     return report
+
+
+def _plan(
+    listed: Mapping[str, str],
+    root: Path,
+    store: Path,
+    votenet: Path | None,
+    labels: dict[str, int],
+    report: ScansReport,
+    overwrite: bool,
+) -> list[_Job]:
+    """List what is to be done; count what is complete, missing, or cannot be looked at."""
+    jobs = []
+    for scene_id, split in sorted(listed.items()):
+        try:
+            folder = votenet if votenet else find_scan_folder(root, scene_id)
+            if folder is None or not (votenet is None or _has_votenet(votenet, scene_id)):
+                report.missing.append(scene_id)
+                continue
+            inputs = _inputs(scene_id, split, folder, votenet is not None)
+            job = _Job(scene_id, split, folder, votenet is not None, labels, store, inputs)
+            if not _is_complete(job, report, overwrite):
+                jobs.append(job)
+        except (CardError, OSError) as error:
+            report.failed[scene_id] = str(error)
+    return jobs
+
+
+def _make_store(store: Path) -> None:
+    """Only once there is a scene: an empty store would be taken for a prepared data set."""
+    with lock(store.parent / ".locks" / store.name, wait=True):
+        create_group(store, {})
 
 
 def _has_votenet(folder: Path, scene_id: str) -> bool:

@@ -28,7 +28,7 @@ from stages.precompute.teachers import CHECKPOINT_FILE
 from stages.precompute.towers import open_clip_model, tower_of
 from stages.progress import Progress
 
-KIND, SCHEMA_VERSION = "trained teacher", 1
+KIND, SCHEMA_VERSION = "trained teacher", 2
 CARD_FILE, METRICS_FILE = "artifact.json", "metrics.jsonl"
 POSITIONS = 96  # of a small language model: the prefix and the longest caption
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)

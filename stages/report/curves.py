@@ -10,7 +10,7 @@ from stages.training.run_folder import read_metrics, read_result
 # A panel is a title and the keys that it shows; what was not logged is left out.
 PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("loss", ("loss", "val_loss")),
-    ("R2 on held frames", ("val_r2",)),
+    ("R2 on held frames", ("val_r2", "val_direction_r2")),
     ("retrieval among held frames", ("val_top1", "val_top5", "chance_top1", "chance_top5")),
     ("accuracy", ("val_accuracy", "val_class_accuracy")),
     ("mean IoU", ("val_instance_miou", "val_class_miou", "val_miou")),

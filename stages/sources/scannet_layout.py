@@ -11,22 +11,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stages.sources.folder_kinds import SCAN_FOLDERS, way_to_extract
+
 SPLITS = ("train", "val", "test")
 # Scenes in ScanNetV2's own lists (ScanNet/Tasks/Benchmark/scannetv2_*.txt).
 PUBLISHED_COUNTS = {"train": 1201, "val": 312, "test": 100}
-SCAN_FOLDERS = ("scans", "scans_test")
 SPLIT_FOLDERS = (".", "splits", "Tasks/Benchmark", "meta_data", "scans", "Benchmark")
 _SCENE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One recording to read: its id, its split, and its `.sens` file."""
+    """One recording to read: its id, its split, and its `.sens` file.
+
+    `problem` says why the file cannot even be looked at, and is empty if it can.
+    """
 
     scene_id: str
     split: str
     sens: Path
     size_bytes: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,22 +51,33 @@ def find_scenes(root: Path, splits: Sequence[str]) -> SceneList:
     """
     there = _find_sens(root)
     if not there:
-        raise ValueError(
-            f"no ScanNet here: looked for {root}/scans/<scene>/<scene>.sens. "
-            "Point elsewhere with --scannet DIR (make extract SCANNET=DIR). ScanNetV2 is free for "
-            "research after signing its terms of use: http://www.scan-net.org. "
-            "`make demo` runs everything without it."
-        )
+        raise ValueError(_nothing_there(root))
     split_of = read_splits(root, splits, instead=", or name .sens files on the command line")
     wanted = [
         Scene(scene, split, *there[scene]) for scene, split in split_of.items() if scene in there
     ]
-    everywhere = read_splits(root, [name for name in SPLITS if _split_file(root, name)])
+    everywhere = read_splits(root, [name for name in SPLITS if split_file(root, name)])
     return SceneList(
         scenes=tuple(sorted(wanted, key=lambda scene: scene.scene_id)),
         listed=Counter(split_of.values()),
         missing=tuple(sorted(split_of.keys() - there.keys())),
         unlisted=tuple(sorted(there.keys() - everywhere.keys())),
+    )
+
+
+def _nothing_there(root: Path) -> str:
+    if root.is_dir() and (way := way_to_extract(root)):
+        return f"{root}: no scans/<scene>/<scene>.sens in this folder; {way}"
+    if (root / "scans").is_dir():
+        return (
+            f"{root}/scans: none of the {len(list((root / 'scans').iterdir()))} folders has its "
+            "<scene>.sens; ScanNet's download script fetches them without --type, or with --type .sens"
+        )
+    return (
+        f"no ScanNet here: looked for {root}/scans/<scene>/<scene>.sens. "
+        "Point elsewhere with --scannet DIR (make extract SCANNET=DIR). ScanNetV2 is free for "
+        "research after signing its terms of use: http://www.scan-net.org. "
+        "`make demo` runs everything without it."
     )
 
 
@@ -81,7 +97,8 @@ def _sens_files(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix.lower() == ".sens")
         if not files:
-            raise ValueError(f"{path}: no .sens in this folder; a ScanNet root is --scannet {path}")
+            way = way_to_extract(path) or "extract takes .sens files and folders of them"
+            raise ValueError(f"{path}: no .sens in this folder; {way}")
         return files
     if not path.is_file():
         there = "is neither a file nor a folder" if path.exists() else "no such file"
@@ -89,13 +106,18 @@ def _sens_files(path: Path) -> list[Path]:
     return [path]
 
 
-def _find_sens(root: Path) -> dict[str, tuple[Path, int]]:
+def _find_sens(root: Path) -> dict[str, tuple[Path, int, str]]:
+    """Of each scene its file, size and problem; one that cannot be looked at is there too."""
     found = {}
     for folder in (root / name for name in SCAN_FOLDERS):
         for scene in folder.iterdir() if folder.is_dir() else ():
             file = scene / f"{scene.name}.sens"
-            if file.is_file():
-                found[checked_scene_id(scene.name, str(file))] = (file, file.stat().st_size)
+            try:
+                there = (file, file.stat().st_size, "") if file.is_file() else None
+            except OSError as error:  # it alone must fail, not all of the run
+                there = (file, 0, f"cannot be read: {error}")
+            if there:
+                found[checked_scene_id(scene.name, str(file))] = there
     return found
 
 
@@ -106,7 +128,7 @@ def read_splits(root: Path, splits: Sequence[str], *, instead: str = "") -> dict
     """
     split_of: dict[str, str] = {}
     for split in splits:
-        file = _split_file(root, split)
+        file = split_file(root, split)
         if file is None:
             looked = ", ".join(str(root / folder) for folder in SPLIT_FOLDERS)
             raise ValueError(
@@ -127,7 +149,8 @@ def _read_text(file: Path) -> str:
         raise ValueError(f"{file}: expected text, one scene a line; it is not UTF-8") from None
 
 
-def _split_file(root: Path, split: str) -> Path | None:
+def split_file(root: Path, split: str) -> Path | None:
+    """The list of a split, in ROOT or in a usual folder below it; None if it is not there."""
     name = f"scannetv2_{split}.txt"
     candidates = (root / folder / name for folder in SPLIT_FOLDERS)
     return next((file for file in candidates if file.is_file()), None)

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.sources.folder_kinds import SCAN_FOLDERS
 from stages.sources.ply import read_mesh_ply
-from stages.sources.scannet_layout import SCAN_FOLDERS
 
 LABEL_FILE = "scannetv2-labels.combined.tsv"
 LABEL_FOLDERS = (".", "Tasks/Benchmark", "meta_data", "scans")
+MESH = "_vh_clean_2.ply"
 NO_LABEL = 0
 # VoteNet's files of a scene; all vertices, or the published 50,000 of them.
 _VOTENET = ("vert", "sem_label", "ins_label")
@@ -69,13 +70,13 @@ def read_label_table(path: Path) -> dict[str, int]:
 def find_scan_folder(root: Path, scene_id: str) -> Path | None:
     """The folder of a scene's mesh below a ScanNet root, None if it is not there."""
     folders = (root / name / scene_id for name in SCAN_FOLDERS)
-    return next((f for f in folders if (f / f"{scene_id}_vh_clean_2.ply").is_file()), None)
+    return next((f for f in folders if (f / f"{scene_id}{MESH}").is_file()), None)
 
 
 def read_scan(folder: Path, labels: Mapping[str, int]) -> AnnotatedScan:
     """Read one scene; one of the test split has no annotation. Raises ValueError naming a bad file."""
     scene_id = folder.name
-    mesh = read_mesh_ply(folder / f"{scene_id}_vh_clean_2.ply")
+    mesh = read_mesh_ply(folder / f"{scene_id}{MESH}")
     text = folder / f"{scene_id}.txt"
     alignment = read_alignment(text) if text.is_file() else np.eye(4)
     vertices = align(mesh.vertices, alignment)

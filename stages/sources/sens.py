@@ -27,6 +27,7 @@ READABLE_COLOR, READABLE_DEPTH = ("jpeg", "png"), ("raw_ushort", "zlib_ushort")
 PREFIX = struct.Struct("<IQ")  # version, length of the sensor's name
 FIXED_HEADER = struct.Struct("<64f2i4IfQ")  # four matrices, compressions, sizes, shift, frames
 FRAME_HEADER = struct.Struct("<16f4Q")
+IMU_COUNT_BYTES, IMU_FRAME_BYTES = 8, 5 * 3 * 8 + 8
 # Far above any sensor, low enough that a corrupt header cannot ask for much memory.
 MAX_NAME_BYTES, MAX_SIDE_PIXELS, MAX_IMAGE_PIXELS = 4_096, 16_384, 1 << 25
 
@@ -85,20 +86,27 @@ class SensFrame:
     @property
     def pose_valid(self) -> bool:
         """True if the pose is a finite rigid motion."""
-        pose = self.camera_to_world.astype(np.float64)
-        if not np.isfinite(pose).all():
-            return False
-        rotation = pose[:3, :3]
-        orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2)
-        proper = bool(np.linalg.det(rotation) > 0)
-        return orthonormal and proper and np.allclose(pose[3], (0, 0, 0, 1), atol=1e-3)
+        return is_rigid(self.camera_to_world)
+
+
+def is_rigid(pose: Matrix) -> bool:
+    """Say whether a pose (4, 4) is a finite rigid motion; a lost one is not."""
+    pose = pose.astype(np.float64)
+    if not np.isfinite(pose).all():
+        return False
+    rotation = pose[:3, :3]
+    orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2)
+    proper = bool(np.linalg.det(rotation) > 0)
+    return orthonormal and proper and np.allclose(pose[3], (0, 0, 0, 1), atol=1e-3)
 
 
 class SensReader:
     """Reads one `.sens` file; a context manager.
 
     Raises SensError at once if the header cannot be trusted. `walk` yields every whole frame; if
-    the file ends early or a frame header is corrupt, it stops there and `damage` says why.
+    the file ends early or a frame header is corrupt, it stops there and `damage` says why. A frame
+    that states more bytes than it can have is passed over if the file goes on behind them: it is
+    yielded, and its payload is refused by `check_color` or `decode_depth`.
     """
 
     def __init__(self, source: Path | BinaryIO) -> None:
@@ -159,18 +167,25 @@ class SensReader:
     def trailing(self) -> tuple[int | None, int]:
         """After `walk`: the stated number of IMU frames (None if cut off), and bytes that follow."""
         assert self._walked, "walk() to the end first"
-        raw = self._read_at(self._end_of_frames, 8)
+        raw = self._read_at(self._end_of_frames, IMU_COUNT_BYTES)
         rest = self.size_bytes - self._end_of_frames
-        if self.damage or len(raw) < 8:
+        if self.damage or len(raw) < IMU_COUNT_BYTES:
             return None, rest
-        return int.from_bytes(raw, "little"), rest - 8
+        return int.from_bytes(raw, "little"), rest - IMU_COUNT_BYTES
 
     def payload(self, frame: SensFrame) -> tuple[bytes, bytes]:
-        """Return the compressed (colour, depth) bytes of one frame, in one read."""
-        raw = self._read_at(frame.offset, frame.color_bytes + frame.depth_bytes)
-        if len(raw) < frame.color_bytes + frame.depth_bytes:
+        """Return the compressed (colour, depth) bytes of one frame.
+
+        Of more bytes than are possible only one too many is read, so that it is noticed.
+        """
+        color_limit, depth_limit = payload_limits(self.header)
+        color_bytes = min(frame.color_bytes, color_limit + 1)
+        depth_bytes = min(frame.depth_bytes, depth_limit + 1)
+        color = self._read_at(frame.offset, color_bytes)
+        depth = self._read_at(frame.offset + frame.color_bytes, depth_bytes)
+        if len(color) < color_bytes or len(depth) < depth_bytes:
             raise SensError(f"{self.name}: shrank while it was read, at frame {frame.index}")
-        return raw[: frame.color_bytes], raw[frame.color_bytes :]
+        return color, depth
 
     def _read_at(self, offset: int, size: int) -> bytes:
         self._file.seek(offset)
@@ -202,16 +217,30 @@ class SensReader:
         if frame is None:
             return f"the file ends at byte {self.size_bytes}, in the frame header at byte {offset}"
         color_limit, depth_limit = payload_limits(self.header)
-        if frame.color_bytes > color_limit or frame.depth_bytes > depth_limit:
+        end = frame.offset + frame.color_bytes + frame.depth_bytes
+        possible = frame.color_bytes <= color_limit and frame.depth_bytes <= depth_limit
+        if not possible and not self._goes_on_at(end, frame.index + 1):
             return (
                 f"{where}: corrupt frame header at byte {offset}: {frame.color_bytes} bytes of "
                 f"colour and {frame.depth_bytes} of depth, at most {color_limit} and "
                 f"{depth_limit} are possible"
             )
-        end = frame.offset + frame.color_bytes + frame.depth_bytes
         if end > self.size_bytes:
             return f"{where}: needs bytes up to {end}, the file ends at {self.size_bytes}"
         return None
+
+    def _goes_on_at(self, offset: int, index: int) -> bool:
+        """True if what follows at a byte is what a file has there: another frame, or the IMU's."""
+        if offset > self.size_bytes:
+            return False
+        rest = self.size_bytes - offset
+        if index == self.header.num_frames:
+            count = int.from_bytes(self._read_at(offset, IMU_COUNT_BYTES), "little")
+            return rest == 0 or IMU_COUNT_BYTES + count * IMU_FRAME_BYTES == rest
+        after = _parse_frame(self._read_at(offset, FRAME_HEADER.size), index, offset)
+        if after is None or not after.color_bytes or not after.depth_bytes:
+            return False
+        return FRAME_HEADER.size + after.color_bytes + after.depth_bytes <= rest
 
 
 def payload_limits(header: SensHeader) -> tuple[int, int]:
@@ -228,6 +257,7 @@ def decode_depth(raw: bytes, header: SensHeader) -> NDArray[np.uint16]:
     """
     width, height = header.depth_size
     expected = width * height * 2
+    _refuse_too_many("depth", raw, payload_limits(header)[1])
     if header.depth_compression == "zlib_ushort":
         inflater = zlib.decompressobj()
         try:
@@ -248,6 +278,7 @@ def check_color(raw: bytes, header: SensHeader) -> None:
 
     Raises SensFrameError("corrupt_color") if it is not of the stated kind and size, or is cut off.
     """
+    _refuse_too_many("color", raw, payload_limits(header)[0])
     start = JPEG_START if header.color_compression == "jpeg" else PNG_START
     if not raw.startswith(start):
         raise SensFrameError("corrupt_color", f"colour is not {header.color_compression}")
@@ -259,6 +290,11 @@ def check_color(raw: bytes, header: SensHeader) -> None:
         raise SensFrameError(
             "corrupt_color", f"colour is {size}, the header says {header.color_size}"
         )
+
+
+def _refuse_too_many(kind: str, raw: bytes, limit: int) -> None:
+    if len(raw) > limit:
+        raise SensFrameError(f"corrupt_{kind}", f"more bytes than the {limit} that are possible")
 
 
 def _parse_frame(raw: bytes, index: int, offset: int) -> SensFrame | None:

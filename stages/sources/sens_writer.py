@@ -17,6 +17,8 @@ from stages.sources.sens import (
     DEPTH_COMPRESSIONS,
     FIXED_HEADER,
     FRAME_HEADER,
+    IMU_COUNT_BYTES,
+    IMU_FRAME_BYTES,
     PREFIX,
     VERSION,
     Matrix,
@@ -25,7 +27,6 @@ from stages.sources.sens import (
 )
 
 LOST_POSE = np.full((4, 4), -np.inf, np.float32)
-IMU_FRAME_BYTES = 5 * 3 * 8 + 8
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class SensWriter:
         """Write the IMU section (frames of 128 bytes) and the number of frames into the header."""
         imu_frames = list(imu)
         assert all(len(raw) == IMU_FRAME_BYTES for raw in imu_frames)
-        self._file.write(len(imu_frames).to_bytes(8, "little") + b"".join(imu_frames))
+        self._file.write(len(imu_frames).to_bytes(IMU_COUNT_BYTES, "little") + b"".join(imu_frames))
         self._file.seek(0)
         self._file.write(encode_header(replace(self._header, num_frames=self.num_frames)))
 

@@ -1,13 +1,10 @@
-"""Points as the student gets them: drawn, normalised, augmented; batched, on the points' device."""
-
-from typing import Literal
+"""Points as a network gets them: drawn and augmented; batched, on the points' device."""
 
 import torch
 from torch import Tensor
 
 from stages.training.draws import Draws
 
-Normalisation = Literal["unit_sphere", "center", "metric"]
 SCALE, TRANSLATION = (2 / 3, 3 / 2), 0.2
 
 
@@ -45,16 +42,6 @@ def draw_points(
         repeated = torch.arange(num_points, device=stored.device) % wanted.sum(dim=1, keepdim=True)
         chosen = chosen.gather(1, repeated)
     return stored.gather(1, chosen[..., None].expand(-1, -1, 3))
-
-
-def normalise(points: Tensor, how: Normalisation) -> Tensor:
-    """Centre clouds (B, N, 3), and scale them into the unit sphere, as ModelNet's loaders do."""
-    if how == "metric":
-        return points
-    centred = points - points.mean(dim=1, keepdim=True)
-    if how == "center":
-        return centred
-    return centred / centred.norm(dim=-1).amax(dim=1).clamp(min=1e-9)[:, None, None]
 
 
 def scale_and_translate(

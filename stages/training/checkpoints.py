@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from cache.card import CardError
-from cache.checkpoint import WEIGHTS, Arrays, read_arrays, read_meta
+from cache.checkpoint import WEIGHTS, Arrays, Meta, read_arrays, read_meta
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.cloud_input import CloudInput, object_input, scene_input
 from stages.training.networks.detector import Detector, DetectorShape
 from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
 from stages.training.networks.rivals import RivalShape, build_rival
@@ -46,9 +47,42 @@ def build_model(about: Mapping[str, Any], *, where: str) -> nn.Module:
 
 def load_model(path: Path) -> nn.Module:
     """Rebuild a model from a checkpoint alone, on the CPU, in evaluation mode. Raises CardError."""
-    model = build_model(read_meta(path).model, where=str(path))
-    load_weights(model, to_tensors(read_arrays(path, WEIGHTS)), where=str(path / WEIGHTS))
+    meta, tensors = read_meta(path), to_tensors(read_arrays(path, WEIGHTS))
+    model = build_model(_as_meant(meta), where=str(path))
+    if isinstance(model, Student) and "target_mean" not in tensors:
+        tensors |= _earlier_targets(meta, model)
+    load_weights(model, tensors, where=str(path / WEIGHTS))
     return model.eval()
+
+
+def input_of(meta: Meta) -> CloudInput:
+    """How clouds are to be shown to a checkpoint's network; of earlier versions by their run's card."""
+    if "input" in meta.model:
+        return CloudInput.model_validate(meta.model["input"])
+    config, num_points = meta.run.config, meta.run.config["num_points"]
+    if meta.model.get("kind") == "student":
+        return CloudInput(
+            num_points=num_points, normalisation=config["norm_input"], frame=config["frame"]
+        )
+    of_scenes = meta.run.kind.endswith(("segmentation", "detection"))
+    return scene_input(num_points) if of_scenes else object_input(num_points)
+
+
+def _as_meant(meta: Meta) -> Mapping[str, Any]:
+    """A checkpoint's `model`, in today's words: `metric` of a segmenter once meant centred metres."""
+    model = meta.model
+    is_earlier = meta.run.schema_version == 1 and model.get("kind") == "scene segmenter"
+    if is_earlier and model["shape"].get("norm_input") == "metric":
+        return {**model, "shape": {**model["shape"], "norm_input": "center"}}
+    return model
+
+
+def _earlier_targets(meta: Meta, model: Student) -> dict[str, Tensor]:
+    """What checkpoints did not carry once: nothing to undo, or not known."""
+    unknown = meta.run.config["target_norm"] == "standardize"
+    value = torch.nan if unknown else 0.0
+    mean = torch.full_like(model.target_mean, value)
+    return {"target_mean": mean, "target_std": torch.ones_like(mean)}
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], *, where: str) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from cache.card import Card, fingerprint
 from stages.training.checkpoints import load_model
-from stages.training.initial import SCRATCH, Initial, describe, load_initial
+from stages.training.initial import SCRATCH, Initial, describe, load_initial, shown_otherwise
 from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
@@ -21,7 +21,7 @@ from stages.training.tasks.detection import task as detection
 from stages.training.tasks.segmentation import task as segmentation
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
-KIND, SCHEMA_VERSION = "fine-tuning", 1
+KIND, SCHEMA_VERSION = "fine-tuning", 2
 TaskName = Literal["classification", "parts", "detection", "segmentation"]
 TASKS: dict[str, type[FinetuneConfig]] = {
     "classification": classification.ClassificationConfig,
@@ -118,6 +118,8 @@ def _run_seed(
             say(f"from {initial.source}")
             for line in describe(downstream.matched):
                 say(f"  {line}")
+            if warning := shown_otherwise(initial, downstream.task.about):
+                say(f"  {warning}")
         return _train(downstream, config.training, folder, initial.source, device, processes)
 
 

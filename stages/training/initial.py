@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from cache.checkpoint import WEIGHTS, has_checkpoint, read_arrays, read_meta
-from stages.training.checkpoints import to_tensors
+from stages.normalise import Normalisation
+from stages.training.checkpoints import input_of, to_tensors
 from stages.training.networks.detr_layout import from_detr, is_detr
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.pointmae_layout import from_pointmae
@@ -44,6 +45,7 @@ class Initial:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     dropped: tuple[str, ...] = ()
     encoder: dict[str, Any] = field(default_factory=dict)
+    normalisation: Normalisation | None = None  # of the clouds that it learned from, if it is known
 
     def shape(self, wanted: EncoderShape) -> EncoderShape:
         """The configured encoder, with what the weights fix."""
@@ -84,7 +86,8 @@ def _load_ours(path: Path) -> Initial:
     tensors = to_tensors(read_arrays(path, WEIGHTS))
     # How many patches are made, and what is dropped, is the task's to say.
     kept = shape.model_dump(exclude={"num_patches", "patch_size", "drop_path"})
-    return Initial(f"{meta.run.kind} {meta.run.fingerprint}", tensors, encoder=kept)
+    source, shown = f"{meta.run.kind} {meta.run.fingerprint}", input_of(meta).normalisation
+    return Initial(source, tensors, encoder=kept, normalisation=shown)
 
 
 def _load_theirs(path: Path) -> Initial:
@@ -162,3 +165,14 @@ def describe(mapping: Matched) -> list[str]:
         said = ", ".join(f"{part} ({count})" for part, count in parts.items())
         lines.append(f"{what} {len(names)} tensors{': ' + said if said else ''}")
     return lines
+
+
+def shown_otherwise(initial: Initial, about: Mapping[str, Any]) -> str | None:
+    """Say so if a network's encoder will see clouds of another scale than the one its weights know."""
+    own = about["shape"].get("norm_input", "unit_sphere")
+    if initial.normalisation in (None, own):
+        return None
+    return (
+        f"its weights learned from clouds in {initial.normalisation}, this task shows them in {own}"
+        + ("; norm_input changes it" if "norm_input" in about["shape"] else "")
+    )

@@ -38,6 +38,8 @@ class LoopConfig(Settings):
     warmup_epochs: float = Field(10, ge=0)
     weight_decay: float = Field(0.05, ge=0)
     weight_decay_schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay_on: Literal["weights", "all"] = "weights"  # all: biases and norms too
+    schedule: Literal["cosine", "3detr"] = "cosine"  # see optim.Schedule
     clip_norm: float | None = Field(None, gt=0)
     ema: float | None = Field(None, gt=0, lt=1)  # decay a step of the averaged weights
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -68,7 +70,9 @@ class Learner:
         if config.ema is not None:
             average = get_ema_multi_avg_fn(config.ema)
             self._ema = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
-        groups = parameter_groups(self.model.named_parameters(), task.rate_of)
+        groups = parameter_groups(
+            self.model.named_parameters(), task.rate_of, decay_all=config.weight_decay_on == "all"
+        )
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
         self.optimizer = kind(
             groups, lr=config.lr, weight_decay=config.weight_decay, fused=device.type == "cuda"

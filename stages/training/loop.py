@@ -96,6 +96,7 @@ class Loop:
             steps_per_epoch=self.steps_per_epoch,
             weight_decay=config.weight_decay,
             weight_decay_to=0.0 if config.weight_decay_schedule == "cosine" else None,
+            like_3detr=config.schedule == "3detr",
         )
         self.dtype = autocast_dtype(device, config.precision)
         self.position = _Position()
@@ -231,12 +232,9 @@ class Loop:
         found: dict[str, float] = {}
         if self.procs.is_first:
             assert self.task.evaluate is not None
-            model = self.learner.judged.eval()
-            with (
-                torch.no_grad(),
-                torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None),
-            ):
-                found = self.task.evaluate(model)
+            # In float32, as the final evaluation, so that both are one measure.
+            with torch.no_grad():
+                found = self.task.evaluate(self.learner.judged.eval())
             if self._is_best(found):
                 self.position.best = {"epoch": epoch, **found}
                 self.learner.save_to_use(self.folder.best, self._meta(self.position.best))

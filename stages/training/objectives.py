@@ -24,6 +24,26 @@ class Target:
         return torch.where(self.std > 1e-6, (prefix - self.mean) / self.std.clamp(min=1e-6), 0)
 
 
+def compared(prefix: Tensor, kind: Loss) -> Tensor:
+    """What a loss compares of prefixes (B, L, D): all of them, or directions of unit length.
+
+    `mse` compares the numbers; `cosine` each token's direction, `infonce` the whole prefix's, so that
+    what they learn has no length.
+    """
+    match kind:
+        case "mse":
+            return prefix
+        case "cosine":
+            return F.normalize(prefix, dim=-1)
+        case "infonce":
+            return F.normalize(prefix.flatten(1), dim=-1).view_as(prefix)
+
+
+def r_squared_name(kind: Loss) -> str:
+    """How R2 is called: of directions it says nothing of the prefixes' own numbers."""
+    return "val_r2" if kind == "mse" else "val_direction_r2"
+
+
 def distillation_loss(predicted: Tensor, target: Tensor, kind: Loss) -> Tensor:
     """The loss between prefixes (B, L, D), in float32: a scalar.
 
@@ -58,6 +78,8 @@ def retrieval(
     Rows of the same `group` (N,), a room's other frames, do not compete: they look alike.
     """
     predicted, target = predicted.flatten(1).float(), target.flatten(1).float()
+    middle = target.mean(dim=0)  # far from the origin, distances by matrix products are wrong
+    predicted, target = predicted - middle, target - middle
     nearer = []
     for rows in torch.arange(len(target), device=target.device).split(ROWS_AT_A_TIME):
         distance = torch.cdist(predicted[rows], target)

@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-# Learned inputs, which decay would only pull to zero.
-UNDECAYED = ("queries", "token")
+# Learned inputs, which decay would only pull to zero; a class token's position decays in Point-MAE too.
+UNDECAYED, DECAYED = ("queries", "token"), "cls_pos"
+DETR_FIRST_LR = 1e-6  # of 3DETR's warm-up
 
 
 @dataclass(frozen=True)
@@ -16,8 +17,10 @@ class Schedule:
     """Linear warm-up by step, then a cosine to the lowest rate, over `epochs` of `steps` each.
 
     The first step has 1/warm-up of the rate, the last step before the cosine all of it; the very
-    last step has the lowest. `weight_decay_to` None keeps the decay constant, else it follows a
-    cosine from the first step to the last.
+    last step has the lowest. `like_3detr` warms up from 1e-6, and counts the cosine from the first step,
+    so that the rate falls a little where the warm-up ends (engine.py of facebookresearch/3detr @ a5d1aad).
+    `weight_decay_to` None keeps the decay constant, else it follows a cosine from the first step to
+    the last.
     """
 
     lr: float
@@ -27,6 +30,7 @@ class Schedule:
     steps_per_epoch: int
     weight_decay: float
     weight_decay_to: float | None = None
+    like_3detr: bool = False
 
     @property
     def total_steps(self) -> int:
@@ -36,6 +40,10 @@ class Schedule:
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         warm_up = round(self.warmup_epochs * self.steps_per_epoch)
+        if self.like_3detr:
+            if step <= warm_up and warm_up:
+                return DETR_FIRST_LR + (self.lr - DETR_FIRST_LR) * step / warm_up
+            return _cosine(self.lr, self.lowest_lr, step / self.total_steps)
         if step < warm_up:
             return self.lr * (step + 1) / warm_up
         done = (step - warm_up) / max(1, self.total_steps - 1 - warm_up)
@@ -55,25 +63,32 @@ def _cosine(first: float, last: float, done: float) -> float:
 def parameter_groups(
     parameters: Iterable[tuple[str, nn.Parameter | Tensor]],
     rate_of: Callable[[str], float] = lambda _: 1.0,
+    *,
+    decay_all: bool = False,
 ) -> list[dict[str, Any]]:
     """Split named parameters into decayed and not: no biases, norms, queries or tokens decay.
 
-    Frozen ones are left out. Each group says `decayed`, for a schedule to set its weight decay, and
+    With `decay_all` everything does. Frozen ones are left out. Each group says `decayed`, for a schedule to set its weight decay, and
     `share`, what `rate_of` gives of the learning rate to parameters of that name.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter | Tensor]] = {}
     for name, parameter in parameters:
         if not parameter.requires_grad:
             continue
-        last = name.rsplit(".", 1)[-1]
-        plain = parameter.ndim <= 1 or last == "bias" or any(word in last for word in UNDECAYED)
-        groups.setdefault((rate_of(name), not plain), []).append(parameter)
+        decayed = decay_all or _decays(name.rsplit(".", 1)[-1], parameter)
+        groups.setdefault((rate_of(name), decayed), []).append(parameter)
     return [
         {"params": members, "decayed": decayed, "share": share}
         for (share, decayed), members in sorted(
             groups.items(), key=lambda item: item[0], reverse=True
         )
     ]
+
+
+def _decays(name: str, parameter: Tensor) -> bool:
+    if name == DECAYED:
+        return True
+    return parameter.ndim > 1 and name != "bias" and not any(word in name for word in UNDECAYED)
 
 
 def set_step(groups: Iterable[dict[str, Any]], schedule: Schedule, step: int) -> None:

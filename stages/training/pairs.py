@@ -6,6 +6,7 @@ host, and is fetched a batch at a time.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -86,13 +87,14 @@ def load_pairs(
     device: torch.device,
     *,
     advance: Callable[[int], None] = lambda _: None,
+    instead: str = "",
 ) -> Pairs:
     """Read the pairs of all scenes of some splits, several scenes at a time.
 
     Raises CardError, naming the scene and both fingerprints, if points and targets do not belong
-    together; ValueError if there is no pair.
+    together; ValueError if there is no pair. `instead` is what else could be done about that.
     """
-    scenes = _matching_scenes(points, store, splits)
+    scenes = _matching_scenes(points, store, splits, instead)
     counts = [count for _, count in scenes]
     starts = np.cumsum([0, *counts])
     total, first = int(starts[-1]), scenes[0][0]
@@ -137,12 +139,15 @@ def _place(
     return lambda shape, dtype: torch.empty(shape, dtype=dtype, pin_memory=True)
 
 
-def _matching_scenes(points: Path, store: Path, splits: Sequence[str]) -> list[tuple[str, int]]:
+def _matching_scenes(
+    points: Path, store: Path, splits: Sequence[str], instead: str
+) -> list[tuple[str, int]]:
     """Scene ids and numbers of rows; every scene of the points must have its targets."""
-    scenes = []
+    scenes, there = [], Counter[str]()
     for scene_id in list_scenes(points):
         card = scene_card(points, scene_id)
         assert card is not None
+        there[card.inputs["split"]] += 1
         if card.inputs["split"] not in splits:
             continue
         of = scene_card(store, scene_id)
@@ -156,6 +161,13 @@ def _matching_scenes(points: Path, store: Path, splits: Sequence[str]) -> list[t
                 f"are {card.fingerprint}; run teacher-cache again"
             )
         scenes.append((scene_id, card.counts["statuses"].get("kept", 0)))
+    if not there:
+        raise ValueError(f"{points}: no scene there; run extract first")
     if not scenes:
-        raise ValueError(f"{points}: no scene of {', '.join(splits)}; run extract first")
+        found = ", ".join(f"{count} of {split}" for split, count in sorted(there.items()))
+        raise ValueError(
+            f"{points}: no scene of {', '.join(splits)}, only {found}. Extract some recordings as such: "
+            f"extract FILES --split {splits[0]} (with --overwrite if they are there already), then "
+            f"teacher-cache{instead}"
+        )
     return scenes

@@ -50,14 +50,22 @@ def _histogram(values: Tensor, bins: int) -> Tensor:
 
 def _planes(points: Tensor) -> Tensor:
     """Shares (B, 3) of patches that are flat and horizontal, flat and upright, or not flat."""
+    normals, flat = flat_patches(points)
+    horizontal = normals[..., 1].abs() > 0.8  # the part along y
+    upright = normals[..., 1].abs() < 0.2
+    shares = [flat & horizontal, flat & upright, ~flat]
+    return torch.stack([share.float().mean(dim=1) for share in shares], dim=1)
+
+
+def flat_patches(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Normals (B, 64, 3) of patches of clouds (B, N, 3), and which patches are flat (B, 64) bool.
+
+    The first points are the patches' centres, so points must come in random order.
+    """
     centers = points[:, :NUM_PATCHES]
     _, indices = nearest_neighbors(centers, points, PATCH_SIZE)
     values, vectors = torch.linalg.eigh(_covariance(gather_points(points, indices)))
-    flat = values[..., 0] < FLAT * values.sum(dim=-1)
-    horizontal = vectors[..., 1, 0].abs() > 0.8  # of the normal, the part along y
-    upright = vectors[..., 1, 0].abs() < 0.2
-    shares = [flat & horizontal, flat & upright, ~flat]
-    return torch.stack([share.float().mean(dim=1) for share in shares], dim=1)
+    return vectors[..., 0], values[..., 0] < FLAT * values.sum(dim=-1)
 
 
 def ridge_prediction(train: Tensor, targets: Callable[[slice], Tensor], held: Tensor) -> Tensor:

@@ -4,39 +4,42 @@ One step of it: stored points in metres, turned or cut as asked, 4096 drawn, nor
 shifted; the prediction beside the teacher's prefix.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from cache.card import Card, fingerprint
 from cache.prefixes import store_identity
 from cache.scene_group import list_scenes, scene_card
+from stages.normalise import Normalisation
 from stages.progress import Progress
 from stages.settings import Settings
 from stages.training.augment import (
     SCALE,
     TRANSLATION,
-    Normalisation,
     draw_points,
-    normalise,
     scale_and_translate,
 )
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
+from stages.training.networks.cloud_input import CloudInput
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.student import Student, StudentShape
 from stages.training.objectives import (
     Loss,
     Target,
     chance,
+    compared,
     distillation_loss,
     r_squared,
+    r_squared_name,
     retrieval,
 )
 from stages.training.pairs import Pairs, load_pairs
@@ -45,9 +48,10 @@ from stages.training.processes import Processes, joined
 from stages.training.run_folder import RunFolder
 from stages.training.speed import ask_for_patience
 from stages.training.task import Task, Terms
+from stages.training.upright import Up, warn_if_not_level
 from stages.training.views import Views, load_views
 
-KIND, SCHEMA_VERSION = "pre-training", 1
+KIND, SCHEMA_VERSION = "pre-training", 2
 RETRIEVED = (1, 5)
 RIDGE_ROWS = 20_000  # more rows than these change nothing
 ROWS_AT_A_TIME = 256
@@ -66,6 +70,8 @@ class PretrainConfig(Settings):
     num_points: int = Field(4096, ge=32)
     norm_input: Normalisation = "unit_sphere"
     frame: Literal["camera", "gravity"] = "camera"
+    # Of gravity: the axis that is up in the world of the poses. ScanNet's is z; 7-Scenes has none.
+    up: Up = "z"
     points: Literal["all", "in_view"] = "all"  # in_view: only what the teacher's crop shows
     scale: tuple[float, float] = SCALE
     translation: float = Field(TRANSLATION, ge=0)
@@ -84,14 +90,14 @@ class Clouds:
 
     def augmented(self, rows: Tensor, draws: Draws) -> Tensor:
         """The student's input of some training rows, (B, N, 3)."""
-        points = normalise(self.metres(rows, draws), self.config.norm_input)
+        points, _, _ = _shown(self.config).shown(self.metres(rows, draws))
         return scale_and_translate(
             points, draws, scale=self.config.scale, translation=self.config.translation
         )
 
     def plain(self, rows: Tensor) -> Tensor:
         """The student's input of some held rows, (B, N, 3), the same each time."""
-        return normalise(self.metres(rows, self._fixed(rows)), self.config.norm_input)
+        return _shown(self.config).shown(self.metres(rows, self._fixed(rows)))[0]
 
     def features(self) -> Tensor:
         """Plain features (N, 32) of the clouds, of so many that more would change nothing."""
@@ -125,12 +131,13 @@ def run(
     overwrite: bool = False,
     stop_after_epoch: int | None = None,
     patient: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Outcome | None:
     """Pre-train a student in the folder `out`; None if it was finished there before.
 
     Goes on where a stopped run stands. Under torchrun all processes share each batch. Raises
     CardError if frames, points and prefixes do not belong together, and ValueError if it would take
-    longer than half a day on a CPU and `patient` is false.
+    longer than half a day on a CPU and `patient` is false. `say` is told what looks wrong in the data.
     """
     inputs = {"points": _inputs(points, config), "teacher": fingerprint(store_identity(store))}
     card = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
@@ -143,7 +150,10 @@ def run(
                 "pretrain.loss = infonce tells each cloud from all others of the batch, so the batch "
                 "cannot be split: use one process, and pretrain.training.accumulate=1"
             )
-        task, held = _task(config, frames, points, store, device)
+        quiet = not processes.is_first
+        task, held = _task(
+            config, frames, points, store, device, (lambda _: None) if quiet else say
+        )
         if not patient:
             ask_for_patience(task, config.training.epochs, device)
         outcome = train(
@@ -161,13 +171,26 @@ def run(
 
 
 def _task(
-    config: PretrainConfig, frames: Path, points: Path, store: Path, device: torch.device
+    config: PretrainConfig,
+    frames: Path,
+    points: Path,
+    store: Path,
+    device: torch.device,
+    say: Callable[[str], None],
 ) -> tuple[Task, "Held | None"]:
-    clouds = _load(config, config.splits, frames, points, store, device, "training pairs")
+    clouds = _load(
+        config, config.splits, frames, points, store, device, "training pairs",
+        '; or learn from others: --set "pretrain.splits=[SPLIT]"',
+    )  # fmt: skip
+    if clouds.views and config.frame == "gravity":
+        warn_if_not_level(clouds.pairs, clouds.views.camera_to_world, config.up, say)
     statistics = clouds.pairs.target_statistics()
-    held = None
+    held: Held | None = None
     if config.held_splits:
-        others = _load(config, config.held_splits, frames, points, store, device, "held pairs")
+        others = _load(
+            config, config.held_splits, frames, points, store, device, "held pairs",
+            '; or validate on none: --set "pretrain.held_splits=[]"',
+        )  # fmt: skip
         held = Held(config, clouds, others, statistics)
     length, width = clouds.pairs.targets.shape[1:]
     shape = StudentShape(
@@ -184,9 +207,17 @@ def _task(
         loss = distillation_loss(prediction, target, config.loss)
         return Terms(loss, {"patch_coverage": patches.coverage(config.num_points).mean()})
 
+    model, shown = Student(shape), _shown(config)
+    if config.target_norm == "standardize":
+        model.target_mean.copy_(statistics.mean)
+        model.target_std.copy_(statistics.std)
     task = Task(
-        model=Student(shape),
-        about={"kind": "student", "shape": shape.model_dump(mode="json")},
+        model=model,
+        about={
+            "kind": "student",
+            "shape": shape.model_dump(mode="json"),
+            "input": shown.model_dump(mode="json"),
+        },
         num_rows=len(clouds.pairs),
         losses=losses,
         inputs=lambda rows: {
@@ -200,6 +231,13 @@ def _task(
     return task, held
 
 
+def _shown(config: PretrainConfig) -> CloudInput:
+    """How the student is shown a cloud, in training and ever after."""
+    return CloudInput(
+        num_points=config.num_points, normalisation=config.norm_input, frame=config.frame
+    )
+
+
 def _load(
     config: PretrainConfig,
     splits: tuple[str, ...],
@@ -208,13 +246,21 @@ def _load(
     store: Path,
     device: torch.device,
     what: str,
+    instead: str = "",
 ) -> Clouds:
     with Progress(f"reading {what}", len(list_scenes(points)), "scenes") as progress:
-        pairs = load_pairs(points, store, splits, device, advance=progress.update)
+        pairs = load_pairs(points, store, splits, device, advance=progress.update, instead=instead)
     if config.frame == "camera" and config.points == "all":
         return Clouds(config, pairs, None)
-    views = load_views(frames, pairs, store_identity(store)["identity"]["preprocessing"]["crop"])
+    crop = store_identity(store)["identity"]["preprocessing"]["crop"]
+    views = load_views(frames, pairs, crop, config.up)
     if config.frame == "gravity":
+        if not views.pose_valid.any():
+            raise ValueError(
+                f"{points}: none of the {len(pairs)} frames of {', '.join(splits)} has a pose, and "
+                "pretrain.frame=gravity turns them by it; use pretrain.frame=camera, or extract "
+                "recordings with poses"
+            )
         pairs, views = pairs.only(views.pose_valid), views.only(views.pose_valid)
     return Clouds(config, pairs, views.to(device))
 
@@ -232,29 +278,36 @@ class Held:
     held: Clouds
     statistics: Target
 
+    @cached_property
+    def mean(self) -> Tensor:
+        """What a student would say that knows no cloud: the mean (L, D) of what is compared in training."""
+        rows = torch.arange(len(self.train.pairs)).split(ROWS_AT_A_TIME)
+        parts = (self._compared(self.train.pairs.target(part)).double().sum(dim=0) for part in rows)
+        return sum(parts, torch.zeros(())) / len(self.train.pairs)
+
+    def _compared(self, target: Tensor) -> Tensor:
+        return compared(_aimed_at(self.config, target, self.statistics), self.config.loss)
+
     def evaluate(self, model: nn.Module) -> dict[str, float]:
         """Loss, R2 against the training mean, and retrieval of the own frame beside chance."""
         predicted = torch.cat([model(self.held.plain(rows))[0].float() for rows in self._parts()])
         return self.measures(predicted)
 
     def measures(self, predicted: Tensor) -> dict[str, float]:
-        """Measure predictions (N, L, D), in the space of the loss."""
+        """Measure predictions (N, L, D), in the space of the loss and of what it compares."""
         pairs, config = self.held.pairs, self.config
         raw = torch.cat([pairs.target(rows) for rows in self._parts()])
         target = _aimed_at(config, raw, self.statistics)
-        mean = _aimed_at(config, self.statistics.mean[None], self.statistics)
         parts = zip(
             predicted.split(config.training.batch), target.split(config.training.batch), strict=True
         )
         loss = sum(distillation_loss(p, t, config.loss).item() * len(p) for p, t in parts)
-        if config.loss != "mse":  # only directions were learned
-            predicted, target = F.normalize(predicted, dim=-1), F.normalize(target, dim=-1)
-            mean = target.mean(dim=0, keepdim=True)
+        predicted, target = compared(predicted, config.loss), compared(target, config.loss)
         room = pairs.room.to(predicted.device)
         found = retrieval(predicted, target, room, RETRIEVED)
         return {
             "val_loss": loss / len(target),
-            "val_r2": r_squared(predicted, target, mean),
+            r_squared_name(config.loss): r_squared(predicted, target, self.mean),
             **{f"val_top{k}": share for k, share in found.items()},
             **{f"chance_top{k}": chance(room, k) for k in RETRIEVED},
         }

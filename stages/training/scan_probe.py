@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cache.checkpoint import has_checkpoint, read_meta
+from stages.normalise import Normalisation, normalise
 from stages.training.draws import plain_draws, seed_of
 from stages.training.initial import SCRATCH
 from stages.training.networks.encoder import EncoderShape, PointEncoder
-from stages.training.networks.scaling import Scale, normalised
 from stages.training.networks.upsample import interpolate
 from stages.training.probes import load_encoder
 from stages.training.run_folder import KEPT, LAST
@@ -41,7 +41,7 @@ class Look:
     """How scenes are shown to a backbone."""
 
     num_points: int = 8192
-    norm_input: Scale = "unit_sphere"
+    norm_input: Normalisation = "unit_sphere"
     seed: int = 0
 
 
@@ -99,7 +99,7 @@ def features_of(
         seed_of(look.seed, "probe", int(rows[0])), len(rows), scenes.vertices.device
     )
     points, label = scenes.draw(rows, look.num_points, draws)
-    points = normalised(points, look.norm_input)
+    points = normalise(points, look.norm_input)
     outputs, patches = encoder(points)
     return interpolate(points, patches.centers, outputs[-1]).float(), label
 

@@ -1,7 +1,8 @@
 """Where a frame's camera stood and what its teacher saw, for clouds that follow one of them.
 
-`frame: gravity` turns clouds so that z is up and y is where the camera looked; `points: in_view`
-keeps to what lies inside the teacher's crop of the colour image.
+`frame: gravity` turns clouds so that z is up and y is where the camera looked, by poses in a world of
+which one axis, `up`, is up; `points: in_view` keeps to what lies inside the teacher's crop of the colour
+image.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from cache.card import CardError
 from cache.frames import frames_path, read_frames
 from stages.training.augment import turned
 from stages.training.pairs import Pairs
+from stages.training.upright import Up, upright_rotation
 
 COLUMNS = (
     "row", "pose_valid", "camera_to_world", "depth_to_color", "color_intrinsics", "color_size",
@@ -31,7 +33,8 @@ class Views:
     """Of each pair: `upright` (N, 3, 3) from the camera's frame to z up, and the teacher's window.
 
     `projection` (N, 3, 4) takes metres of the depth camera to homogeneous pixels of the colour
-    image; `center` and `half` (N, 2) are the teacher's crop, in these pixels.
+    image; `center` and `half` (N, 2) are the teacher's crop, in these pixels. `camera_to_world`
+    (N, 3, 3) is the pose's rotation.
     """
 
     upright: Tensor
@@ -39,6 +42,7 @@ class Views:
     center: Tensor
     half: Tensor
     pose_valid: Tensor
+    camera_to_world: Tensor
 
     def only(self, kept: Tensor) -> "Views":
         """Those where `kept` (N,) bool."""
@@ -64,10 +68,10 @@ class Views:
         return turned(points, upright)
 
 
-def load_views(frames: Path, pairs: Pairs, crop: str) -> Views:
+def load_views(frames: Path, pairs: Pairs, crop: str, up: Up = "z") -> Views:
     """Read the manifests of the pairs' scenes; `crop` is the teacher's, `center` or `squash`.
 
-    Raises CardError if they are not all there.
+    `up` is the axis that is up in the world of the poses. Raises CardError if they are not all there.
     """
     room, row = pairs.room.cpu(), pairs.row.cpu()
     parts = []
@@ -81,38 +85,24 @@ def load_views(frames: Path, pairs: Pairs, crop: str) -> Views:
         wanted = row[room == number].tolist()
         if wanted and wanted[-1] >= len(kept):
             raise CardError(f"{path}: fewer frames than its points; run extract again")
-        parts += [_view(kept[index], crop) for index in wanted]
+        parts += [_view(kept[index], crop, up) for index in wanted]
     columns = (torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True))
     return Views(*columns)
 
 
-def _view(item: dict[str, Any], crop: str) -> Iterable[NDArray[Any]]:
-    pose = np.array(item["camera_to_world"], np.float64).reshape(4, 4)
+def _view(item: dict[str, Any], crop: str, up: Up) -> Iterable[NDArray[Any]]:
     pose_valid = bool(item["pose_valid"])
+    pose = np.array(item["camera_to_world"], np.float64).reshape(4, 4)
+    turn = pose[:3, :3] if pose_valid else LEVEL
     intrinsics = np.array(item["color_intrinsics"], np.float64).reshape(3, 3)
     extrinsic = np.array(item["depth_to_color"], np.float64).reshape(4, 4)
     size = np.array(item["color_size"], np.float64)
     half = np.full(2, size.min() / 2) if crop == "center" else size / 2
     return (
-        upright_rotation(pose[:3, :3] if pose_valid else LEVEL).astype(np.float32),
+        upright_rotation(turn, up if pose_valid else "z").astype(np.float32),
         (intrinsics @ extrinsic[:3]).astype(np.float32),
         ((size - 1) / 2).astype(np.float32),  # pixel centres are at integers
         half.astype(np.float32),
         np.array(pose_valid),
+        turn.astype(np.float32),
     )
-
-
-def upright_rotation(camera_to_world: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rotation (3, 3) from the camera's frame (x right, y down, z forward) to upright.
-
-    Upright is x right, y level in the direction of view, z up, where the world's z is up. Looking
-    straight down (or up), the image's upper (or lower) edge tells the direction.
-    """
-    up = camera_to_world[2]  # the world's z axis as the camera sees it
-    for ahead in (np.array([0.0, 0.0, 1.0]), np.array([0.0, np.sign(up[2]), 0.0])):
-        level = ahead - up * (up @ ahead)
-        length = float(np.linalg.norm(level))
-        if length > 0.1:
-            break
-    level /= length
-    return np.stack([np.cross(level, up), level, up])

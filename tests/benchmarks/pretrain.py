@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from stages.device import autocast_dtype, choose_device
-from stages.training.augment import draw_points, normalise, scale_and_translate
+from stages.normalise import normalise
+from stages.training.augment import draw_points, scale_and_translate
 from stages.training.draws import plain_draws
 from stages.training.networks.concepts import ConceptModule
 from stages.training.networks.student import Student, StudentShape

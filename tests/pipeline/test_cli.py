@@ -22,7 +22,7 @@ from stages.sources.sens import SensReader
 from stages.training.loop import Outcome
 from tests.conftest import REPOSITORY
 from tests.recordings import encode_color, write_recording
-from tests.stages.sources.test_rgbd_folder import write_seven_scenes
+from tests.rgbd_folders import write_images, write_open3d, write_seven_scenes
 
 
 class Shell:
@@ -185,6 +185,8 @@ def test_a_failed_scene_is_exit_1(distill3d: Shell, tmp_path: Path) -> None:
     assert code == 1
     assert "1 scene extracted, 0 complete before, 1 failed" in out
     assert "failed: bad: " in out
+    assert "all of split train, none is held out" in out
+    assert "none is held out" not in distill3d(*words, "--split", "train")[1]
     assert "Traceback" not in out + err
     assert "Traceback" in distill3d(*words, "--debug")[2]
 
@@ -338,6 +340,29 @@ def test_pack_sens(distill3d: Shell, tmp_path: Path) -> None:
         assert distill3d(*again, wrong)[0] == 2
     (tmp_path / "in" / "camera-intrinsics.txt").unlink()
     assert "--depth-intrinsics FX,FY,CX,CY" in distill3d(*again)[2]
+
+
+def test_pack_sens_says_what_it_found(distill3d: Shell, tmp_path: Path) -> None:
+    write_open3d(tmp_path / "open3d")
+    (tmp_path / "open3d" / "notes.txt").write_text("mine")
+    out = tmp_path / "a.sens"
+    code, text, err = distill3d("pack-sens", tmp_path / "open3d", "--out", out, "--frames", "1:9")
+    assert (code, err) == (0, "")
+    for part in ("2 frames of Open3D layout", "poses: 1 valid, 1 lost; from trajectory.log",
+                 "cameras: from camera_primesense.json", "not used: 1 (notes.txt)",
+                 "--frames 1:9: the folder has 3 frames"):  # fmt: skip
+        assert part in text
+    code, _, err = distill3d("pack-sens", tmp_path / "open3d", "--out", out, "--overwrite",
+                             "--frames", "3:")  # fmt: skip
+    assert (code, "leaves none of the 3 frames" in one_line(err)) == (2, True)
+
+    write_images(tmp_path / "bare")
+    (tmp_path / "bare" / "K.txt").write_text("30")
+    words = ("pack-sens", tmp_path / "bare", "--out", tmp_path / "b.sens")
+    code, _, err = distill3d(*words)
+    assert (code, "no intrinsics (not understood: 1 (K.txt)); give" in one_line(err)) == (2, True)
+    code, text, _ = distill3d(*words, "--depth-intrinsics", "30,31,15,12")
+    assert (code, "poses: none were found: all are marked lost" in text) == (0, True)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -11,6 +11,7 @@ from stages.pointops import (
     farthest_point_sample,
     gather_points,
     nearest_neighbors,
+    three_nearest,
 )
 from stages.training.networks.tokenizer import make_patches
 from tests.conftest import REPOSITORY
@@ -89,3 +90,16 @@ def test_patches_by_hand() -> None:
     assert patches.neighborhoods[0, :, 0].abs().max() == 0
     assert patches.coverage(6).tolist() == [1.0]
     assert make_patches(points, 1, 3).coverage(6).tolist() == [0.5]
+
+
+def test_of_equally_near_centres_the_lower_index_comes_first() -> None:
+    centers = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, 0, 3]]])
+    distance, index = three_nearest(torch.zeros(1, 2, 3), centers)
+    assert index.tolist() == [[[0, 1, 2]] * 2]
+    assert distance.tolist() == [[[1.0, 1, 1]] * 2]
+    many = torch.rand(2, 40, 3).repeat(1, 5, 1)  # each five times
+    queries = torch.rand(2, 300, 3)
+    _, found = three_nearest(queries, many)
+    near = torch.cdist(queries.double(), many[:, :40].double()).argmin(dim=-1)
+    assert torch.equal(found, torch.stack([near, near + 40, near + 80], dim=-1))
+    assert three_nearest(queries, many[:, :2])[1].shape == (2, 300, 2)  # fewer than three

@@ -4,6 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from stages.batch_norm import BatchNorm1d
 from stages.settings import Settings
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.tokenizer import make_patches
@@ -31,8 +32,8 @@ class PointClassifier(nn.Module):
         for token in (self.cls_token, self.cls_pos):
             nn.init.trunc_normal_(token, std=INIT_STD)
         self.head = nn.Sequential(
-            nn.Linear(2 * width, HEAD_WIDTH), nn.BatchNorm1d(HEAD_WIDTH), nn.ReLU(), nn.Dropout(DROPOUT),
-            nn.Linear(HEAD_WIDTH, HEAD_WIDTH), nn.BatchNorm1d(HEAD_WIDTH), nn.ReLU(), nn.Dropout(DROPOUT),
+            nn.Linear(2 * width, HEAD_WIDTH), BatchNorm1d(HEAD_WIDTH), nn.ReLU(), nn.Dropout(DROPOUT),
+            nn.Linear(HEAD_WIDTH, HEAD_WIDTH), BatchNorm1d(HEAD_WIDTH), nn.ReLU(), nn.Dropout(DROPOUT),
             nn.Linear(HEAD_WIDTH, shape.num_classes),
         )  # fmt: skip
 

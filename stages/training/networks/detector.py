@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.normalise import Normalisation, frame_of
 from stages.pointops import farthest_point_sample, gather_points
 from stages.settings import Settings
 from stages.training.networks.detections import Raw
@@ -35,7 +36,7 @@ class DetectorShape(Settings):
     kind: Literal["student", "3detr"] = "student"
     encoder: EncoderShape = EncoderShape(num_patches=2048)
     own: DetrEncoderShape = DetrEncoderShape()
-    norm_input: Literal["unit_sphere", "metric"] = "unit_sphere"  # of ours; boxes stay in metres
+    norm_input: Normalisation = "unit_sphere"  # of ours; boxes stay in metres
     num_classes: int = Field(18, ge=1)
     width: int = Field(256, ge=2, multiple_of=2)
     layers: int = Field(8, ge=1)
@@ -160,10 +161,7 @@ class Detector(nn.Module):
         if not isinstance(self.encoder, PointEncoder):
             places, features = self.encoder(points)
             return self.decode(places, features, low, high)
-        middle, radius = points.new_zeros(len(points), 1, 3), points.new_ones(len(points), 1, 1)
-        if self.shape.norm_input == "unit_sphere":
-            middle = points.mean(dim=1, keepdim=True)
-            radius = (points - middle).norm(dim=-1).amax(dim=1).clamp(min=1e-9)[:, None, None]
+        middle, radius = frame_of(points, self.shape.norm_input)
         outputs, patches = self.encoder((points - middle) / radius)
         return self.decode(patches.centers * radius + middle, outputs[-1], low, high)
 

@@ -6,13 +6,15 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.batch_norm import BatchNorm1d
+
 
 class NormedLinear(nn.Module):
     """A linear layer, batch norm over all leading axes, and a (leaky) ReLU: (..., C) to (..., D)."""
 
     def __init__(self, width: int, out: int, slope: float = 0.0) -> None:
         super().__init__()
-        self.linear, self.norm = nn.Linear(width, out, bias=False), nn.BatchNorm1d(out)
+        self.linear, self.norm = nn.Linear(width, out, bias=False), BatchNorm1d(out)
         self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:

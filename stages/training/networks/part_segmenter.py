@@ -5,6 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.batch_norm import BatchNorm1d
 from stages.settings import Settings
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.upsample import FeaturePropagation
@@ -44,10 +45,10 @@ class PartSegmenter(nn.Module):
         common = 2 * width + LABEL_WIDTH
         self.encoder = PointEncoder(shape.encoder)
         self.label = nn.Linear(shape.num_categories, LABEL_WIDTH, bias=False)
-        self.label_norm = nn.BatchNorm1d(LABEL_WIDTH)
+        self.label_norm = BatchNorm1d(LABEL_WIDTH)
         self.propagation = FeaturePropagation(3 + width, (4 * shape.encoder.width, head))
-        self.fc1, self.norm1 = nn.Linear(head + common, head // 2), nn.BatchNorm1d(head // 2)
-        self.fc2, self.norm2 = nn.Linear(head // 2, head // 4), nn.BatchNorm1d(head // 4)
+        self.fc1, self.norm1 = nn.Linear(head + common, head // 2), BatchNorm1d(head // 2)
+        self.fc2, self.norm2 = nn.Linear(head // 2, head // 4), BatchNorm1d(head // 4)
         self.fc3 = nn.Linear(head // 4, shape.num_parts)
 
     def forward(self, points: Tensor, category: Tensor) -> Tensor:

@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.pointops import gather_points, nearest_neighbors
+from stages.normalise import Normalisation, normalise
+from stages.pointops import gather_points, three_nearest
 from stages.settings import Settings
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.normed_linear import NormedLinear
-from stages.training.networks.scaling import Scale, normalised
 
 SLOPE, NEIGHBORS = 0.2, 3
 
@@ -22,7 +22,7 @@ class SegmenterShape(Settings):
     """All that rebuilds a segmenter."""
 
     encoder: EncoderShape = EncoderShape(num_patches=256)
-    norm_input: Scale = "unit_sphere"
+    norm_input: Normalisation = "unit_sphere"
     num_classes: int = Field(20, ge=2)
     widths: tuple[int, int] = (512, 256)  # of the two blocks
     dropout: float = Field(0.5, ge=0, lt=1)
@@ -50,7 +50,7 @@ class UpsamplingHead(nn.Module):
         Patches are fewer than points, so each patch meets the weights once, and its products are
         gathered and added instead of its features: the wide concatenation is never made.
         """
-        _, nearest = nearest_neighbors(points, centers, NEIGHBORS)
+        _, nearest = three_nearest(points, centers, NEIGHBORS)
         weights = self.block1.linear.weight.chunk(NEIGHBORS, dim=1)
         first, second, third = (
             gather_points(F.linear(features, weight), nearest[..., place])
@@ -74,6 +74,6 @@ class SceneSegmenter(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Return logits."""
-        points = normalised(points, self.shape.norm_input)
+        points = normalise(points, self.shape.norm_input)
         outputs, patches = self.encoder(points)
         return self.head(points, patches.centers, outputs[-1])

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from stages.pointops import farthest_point_sample, gather_points
+from stages.pointops import farthest_point_sample, gather_points, outside_graphs
 from stages.training.networks.normed_linear import stack
 
 
+@outside_graphs
 @torch.no_grad()
 def ball_query(centers: Tensor, points: Tensor, radius: float, count: int) -> Tensor:
     """Indices (B, M, count) of the first points (B, N, 3) within a radius of centres (B, M, 3).

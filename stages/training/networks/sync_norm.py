@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from stages.batch_norm import BatchNorm1d
+
 
 class _Sum(torch.autograd.Function):
     """Sum over processes; so is the gradient, for each process's loss depends on the sum."""
@@ -26,7 +28,7 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-class SyncBatchNorm(nn.BatchNorm1d):
+class SyncBatchNorm(BatchNorm1d):
     """Batch norm of (N, C) or (N, C, L) with mean and variance over all processes' rows."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -42,23 +44,13 @@ class SyncBatchNorm(nn.BatchNorm1d):
         shape = (1, -1, *(1 for _ in axes[1:]))
         centred = x - mean.view(shape)
         var = _Sum.apply(centred.square().sum(axes)) / count  # type: ignore[no-untyped-call]
-        self._follow(mean.detach(), var.detach() * count / (count - 1))
+        self.follow(mean.detach(), var.detach() * count / (count - 1))
         scale = (var + self.eps).rsqrt() * self.weight
         return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
-
-    @torch.no_grad()
-    def _follow(self, mean: Tensor, unbiased_var: Tensor) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
-        self.running_var.lerp_(unbiased_var.to(self.running_var.dtype), self.momentum)
 
 
 def synchronise(model: nn.Module) -> None:
     """Make every batch norm of a model a synchronous one, in place, its tensors kept."""
     for module in model.modules():
-        if type(module) is nn.BatchNorm1d:
+        if type(module) is BatchNorm1d:
             module.__class__ = SyncBatchNorm

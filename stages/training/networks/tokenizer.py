@@ -6,11 +6,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.batch_norm import BatchNorm1d
 from stages.pointops import (
     farthest_point_sample,
     gather_points,
     nearest_neighbors,
 )
+from stages.training.networks.coordinates import CoordinateLinear
+from stages.training.networks.transformer import init_weights
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,16 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         token_width = token_width or width
         self.hidden = hidden
-        self.local1, self.norm1 = nn.Linear(3, hidden), nn.BatchNorm1d(hidden)
+        self.local1, self.norm1 = CoordinateLinear(3, hidden), BatchNorm1d(hidden)
         self.local2 = nn.Linear(hidden, 2 * hidden)
-        self.joint1, self.norm2 = nn.Linear(4 * hidden, 4 * hidden), nn.BatchNorm1d(4 * hidden)
+        self.joint1, self.norm2 = nn.Linear(4 * hidden, 4 * hidden), BatchNorm1d(4 * hidden)
         self.joint2 = nn.Linear(4 * hidden, token_width)
         self.reduce = nn.Identity() if token_width == width else nn.Linear(token_width, width)
+        self.apply(init_weights)
+        # A norm takes these away again, so all that they could learn is rounding, which Adam makes as large
+        # as any other step: more than a patch's coordinates vary, and the running mean comes too late.
+        for layer in (self.local1, self.local2, self.joint1):
+            layer.bias.requires_grad_(False)
 
     def forward(self, neighborhoods: Tensor) -> Tensor:
         """Return tokens (B, G, C)."""

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.training.networks.coordinates import CoordinateLinear
+
 POSITION_HIDDEN = 128
 INIT_STD = 0.02
 
@@ -87,7 +89,7 @@ class PointTransformer(nn.Module):
         super().__init__()
         self.position = position
         self.pos_embed = nn.Sequential(
-            nn.Linear(3, POSITION_HIDDEN), nn.GELU(), nn.Linear(POSITION_HIDDEN, width)
+            CoordinateLinear(3, POSITION_HIDDEN), nn.GELU(), nn.Linear(POSITION_HIDDEN, width)
         )
         rates = torch.linspace(0, drop_path, depth).tolist()
         self.blocks = nn.ModuleList(Block(width, num_heads, rate, norm) for rate in rates)

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.pointops import gather_points, nearest_neighbors
-
-NEIGHBORS = 3
+from stages.batch_norm import BatchNorm1d
+from stages.pointops import gather_points, three_nearest
 
 
 def interpolate(points: Tensor, centers: Tensor, features: Tensor) -> Tensor:
@@ -17,8 +16,7 @@ def interpolate(points: Tensor, centers: Tensor, features: Tensor) -> Tensor:
     Weights are inverse squared distances, as PointNet++'s; fewer than three centres give what there
     is. Returns (B, N, C).
     """
-    count = min(NEIGHBORS, centers.shape[1])
-    distance, indices = nearest_neighbors(points, centers, count)
+    distance, indices = three_nearest(points, centers)
     weight = 1 / (distance.square() + 1e-8)
     weight = weight / weight.sum(dim=-1, keepdim=True)
     near = gather_points(features, indices)  # (B, N, 3, C)
@@ -34,7 +32,7 @@ class FeaturePropagation(nn.Module):
         self.layers = nn.ModuleList(
             nn.Linear(first, second) for first, second in zip(widths, hidden, strict=False)
         )
-        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in hidden)
+        self.norms = nn.ModuleList(BatchNorm1d(width) for width in hidden)
 
     def forward(
         self, points: Tensor, centers: Tensor, own: Tensor | None, features: Tensor

@@ -18,6 +18,7 @@ from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.cloud_input import object_input
 from stages.training.networks.rivals import RivalShape, build_rival, penalty
 from stages.training.task import Task, Terms
 from stages.training.tasks.setup import (
@@ -71,7 +72,7 @@ def build(
     matched = start(model, initial, config)
 
     def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
-        points = draw_points(train.first(rows, config.pool), config.num_points, draws)
+        points = _drawn(train, rows, config, draws)
         points = scale_and_translate(
             points, draws, scale=config.scale, translation=config.translation
         )
@@ -83,7 +84,7 @@ def build(
 
     task = Task(
         model=model,
-        about=about,
+        about={**about, "input": object_input(config.num_points).model_dump(mode="json")},
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"points": train.first(rows, config.pool)},
@@ -116,6 +117,13 @@ def _model(
     return PointClassifier(shape), about, shape.encoder.depth
 
 
+def _drawn(shapes: Shapes, rows: Tensor, config: ClassificationConfig, draws: Draws) -> Tensor:
+    """Distinct points of each shape's pool (B, N, 3), which is no larger than the shape."""
+    pool = shapes.first(rows, config.pool)
+    there = torch.arange(config.pool, device=pool.device) < shapes.count_of(rows)[:, None]
+    return draw_points(pool, config.num_points, draws, wanted=there)
+
+
 def predict(model: nn.Module, shapes: Shapes, num_points: int) -> Tensor:
     """Logits (N, K) of the plain test: the farthest points, not augmented."""
     parts = torch.arange(len(shapes)).split(ROWS_AT_A_TIME)
@@ -126,11 +134,11 @@ def vote(model: nn.Module, shapes: Shapes, config: ClassificationConfig, seed: i
     """Mean logits (N, K) over augmented draws, without a plain one among them."""
     means = []
     for rows in torch.arange(len(shapes)).split(ROWS_AT_A_TIME):
-        pool = shapes.first(rows, config.pool)
         total = torch.zeros(())
         for number in range(config.votes):
-            draws = plain_draws(seed_of(seed, "vote", int(rows[0]), number), len(rows), pool.device)
-            points = draw_points(pool, config.num_points, draws)
+            own = seed_of(seed, "vote", int(rows[0]), number)
+            draws = plain_draws(own, len(rows), shapes.points.device)
+            points = _drawn(shapes, rows, config, draws)
             points = scale_and_translate(
                 points, draws, scale=config.scale, translation=config.translation
             )

@@ -17,6 +17,7 @@ from cache.objects import Objects
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
+from stages.training.networks.cloud_input import object_input
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
 from stages.training.networks.rivals import RivalShape, build_rival, penalty
@@ -93,7 +94,7 @@ def build(config: PartsConfig, store: Path, initial: Initial, device: torch.devi
 
     task = Task(
         model=model,
-        about=about,
+        about={**about, "input": object_input(config.num_points).model_dump(mode="json")},
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"first": train.first(rows, config.num_points)},

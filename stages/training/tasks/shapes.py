@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cache.objects import Objects, read_objects
+from stages.normalise import normalise
 from stages.training.draws import Draws
 
 
@@ -34,6 +35,10 @@ class Shapes:
         places = torch.arange(number, device=rows.device) % self.count[rows, None]
         return self.points[self.start[rows, None] + places]
 
+    def count_of(self, rows: Tensor) -> Tensor:
+        """How many points some shapes have, (B,)."""
+        return self.count[rows.to(self.count.device)]
+
     def any(self, rows: Tensor, number: int, draws: Draws) -> tuple[Tensor, Tensor]:
         """Draw points with replacement, as the part segmentation protocol does.
 
@@ -54,7 +59,7 @@ def load_shapes(
     Also returns the first split as it is stored, for its names. Raises CardError.
     """
     found = [read_objects(store, split) for split in splits]
-    points = np.concatenate([_normalised(objects) for objects in found])
+    points = torch.cat([_normalised(objects) for objects in found]).numpy()
     count = np.concatenate([np.diff(objects.start) for objects in found])
     start = np.concatenate([[0], np.cumsum(count)[:-1]])
     parts = [objects.part for objects in found if objects.part is not None]
@@ -76,12 +81,10 @@ def load_shapes(
     return shapes, found[0]
 
 
-def _normalised(objects: Objects) -> np.ndarray:
-    """Centre each shape and divide it by its largest norm, (T, 3) float32, as ModelNet's loaders."""
-    points, start = objects.points.astype(np.float64), objects.start
-    count = np.diff(start)
-    mean = np.add.reduceat(points, start[:-1]) / count[:, None]
-    points -= np.repeat(mean, count, axis=0)
-    norm = np.maximum.reduceat(np.linalg.norm(points, axis=1), start[:-1])
-    points /= np.repeat(np.maximum(norm, 1e-9), count)[:, None]
-    return points.astype(np.float32)
+def _normalised(objects: Objects) -> Tensor:
+    """Each shape in the unit sphere by itself, (T, 3) float32, computed in float64."""
+    whole = torch.from_numpy(objects.points)
+    shapes = whole.split(np.diff(objects.start).tolist())
+    return torch.cat(
+        [normalise(shape[None].double(), "unit_sphere")[0].float() for shape in shapes]
+    )

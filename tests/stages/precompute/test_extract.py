@@ -258,6 +258,22 @@ def test_exactly_enough_pixels_are_enough(tmp_path: Path) -> None:
     assert [row["status"] for row in rows] == [extract_scene.TOO_FEW, KEPT]
 
 
+def test_a_frame_of_too_much_depth_is_rejected_alone(tmp_path: Path) -> None:
+    room = make_room(np.random.default_rng(0))
+    path = tmp_path / "a.sens"
+    with write_sens(path, header()) as writer:
+        for index in range(4):
+            frame = make_frame(room, index, 10, lost=False, empty=False)
+            if index == 1:
+                writer.append_encoded(frame, bytes(2_000_000))
+            else:
+                writer.append(frame)
+    config = ExtractConfig(stride_frames=1, points_per_frame=64, min_valid_pixels=1)
+    report = run(tmp_path, tmp_path, config, scenes=scenes_from_files([path], "train").scenes)
+    assert report.statuses == {KEPT: 3, "corrupt_depth": 1}
+    assert report.damaged == {}
+
+
 def test_rerunning_opens_nothing(
     scannet: Path, extracted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -322,6 +338,33 @@ def test_a_changed_input_is_refused_by_name(scannet: Path, tmp_path: Path) -> No
     assert list(report.failed) == ["scene0001_00"]
     assert f"sens_bytes: {size} there, {size + 2} asked" in report.failed["scene0001_00"]
     assert run(root, tmp_path, overwrite=True).extracted == 1
+
+
+def test_a_scene_that_may_not_be_looked_at_fails_alone(
+    scannet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where its folder is another user's: `is_file` raises."""
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.parent.name == "scene0001_00":
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    found = find_scenes(scannet, CONFIG.splits)
+    assert (len(found.scenes), found.missing) == (4, ())
+    report = run(scannet, tmp_path, scenes=found.scenes)
+    assert report.extracted == 3
+    assert list(report.failed) == ["scene0001_00"]
+    assert "cannot be read: [Errno 13] Permission denied" in report.failed["scene0001_00"]
+
+
+def test_a_folder_that_links_to_itself_is_a_missing_scene(scannet: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(scannet, tmp_path / "scannet")
+    shutil.rmtree(root / "scans" / "scene0001_00")
+    (root / "scans" / "scene0001_00").symlink_to("scene0001_00")
+    assert find_scenes(root, CONFIG.splits).missing == ("scene0001_00",)
 
 
 def test_one_bad_scene_never_stops_the_others(scannet: Path, tmp_path: Path) -> None:

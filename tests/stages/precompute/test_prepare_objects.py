@@ -206,3 +206,37 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     assert report.shapes == {"train": 1, "test": 1}
     assert "bed_0002.txt: no such file, though a list names it" in report.failed["bed_0002"]
     assert json.dumps(report.failed)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_if_no_shape_of_a_split_can_be_read_no_store_is_left(tmp_path: Path, split: str) -> None:
+    write_meshes(tmp_path / "m")
+    for file in (tmp_path / "m").glob(f"*/{split}/*.off"):
+        file.write_text("ply")
+    with pytest.raises(ValueError, match=f"{split}: none of its . shapes can be read: .*OFF mesh"):
+        prepare(tmp_path, "modelnet40", tmp_path / "m")
+    assert not (tmp_path / "objects" / "modelnet40.zarr").exists()
+
+
+def test_a_shape_that_may_not_be_read_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = MINI / "modelnet_mini"
+    name = modelnet40.read_split(root, "train")[0]
+    is_file = Path.is_file
+
+    def refused(path: Path, *_: object) -> bool:
+        if path.stem == name:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    def read(root: Path, shape_id: str) -> np.ndarray:
+        refused(modelnet40.shape_file(root, shape_id))
+        return read_shape(root, shape_id)
+
+    read_shape = modelnet40.read_shape
+    monkeypatch.setattr(Path, "is_file", refused)
+    monkeypatch.setattr(modelnet40, "read_shape", read)
+    report = prepare(tmp_path, "modelnet40", root)
+    assert report.shapes == {"train": 7, "test": 4}
+    assert "Permission denied" in report.failed[name]

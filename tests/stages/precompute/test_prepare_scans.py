@@ -170,3 +170,67 @@ def test_nothing_there(tmp_path: Path) -> None:
         (tmp_path / f"scannetv2_{split}.txt").write_text("scene0001_00\n" if split == "val" else "")
     with pytest.raises(ValueError, match="none of the 1 listed scenes is there"):
         prepare_scans.run(root=tmp_path, store=tmp_path / "s.zarr")
+    assert not (tmp_path / "s.zarr").exists()  # an empty store would be taken for a prepared one
+
+
+def test_a_part_of_the_folder_names_the_whole(root: Path) -> None:
+    for path in (root / "scans", root / "scans" / SCENES[0]):
+        with pytest.raises(
+            ValueError, match=rf"a part of ScanNet's folder; prepare scannet {root}$"
+        ):
+            prepare(path)
+
+
+def test_without_the_list_of_test_scenes_the_others_are_prepared(root: Path) -> None:
+    (root / "scannetv2_test.txt").unlink()
+    report = prepare(root)
+    assert (report.prepared, report.without_list) == ({"train": 1, "val": 1}, ["test"])
+    words = [
+        "prepare",
+        "scannet",
+        str(root),
+        "--workspace",
+        str(root.parent / "w"),
+        "--workers",
+        "1",
+    ]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0, said.output
+    assert "left out: test: no list scannetv2_test.txt there" in said.output
+    (root / "scannetv2_val.txt").unlink()
+    with pytest.raises(ValueError, match=r"no list scannetv2_val.txt"):
+        prepare(root)
+
+
+def test_a_scene_that_may_not_be_looked_at_fails_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_file = Path.is_file
+
+    def refused(path: Path) -> bool:
+        if path.parent.name == SCENES[0]:
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    report = prepare(root)
+    assert report.prepared == {"val": 1}
+    assert "Permission denied" in report.failed[SCENES[0]]
+
+
+def test_if_every_scene_fails_no_store_is_left(root: Path) -> None:
+    for file in root.glob("scans/*/*.ply"):
+        file.write_bytes(b"ply\n")
+    words = [
+        "prepare",
+        "scannet",
+        str(root),
+        "--workspace",
+        str(root.parent / "w"),
+        "--workers",
+        "1",
+    ]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 1
+    assert f"failed: {SCENES[0]}: " in said.output
+    assert not (root.parent / "w" / "scans.zarr").exists()

@@ -7,6 +7,7 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from cache.card import CardError
 from stages.captioning.caption import judge
@@ -110,3 +111,33 @@ def test_words_and_tokens() -> None:
     text = "a blue wall."
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.encode(text)[-1] == tokenizer.encode(".")[0]
+
+
+def test_norms_of_a_trained_tower_know_their_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the variance of 1 that they began with, after twenty steps on one batch."""
+    trainers = []
+    save = caption_trainer.Trainer.save
+
+    def keep(self: caption_trainer.Trainer, *args: object) -> None:
+        trainers.append(self)
+        save(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(caption_trainer.Trainer, "save", keep)
+    one_batch = {"batch_images": 24, "shift": 0.0, "flip": False, "epochs": 20, "lr": 1e-5}
+    train_tiny(tmp_path, CONFIG.model_copy(update=one_batch))
+    trainer = trainers[-1]
+    norms = [m for m in trainer.visual.modules() if isinstance(m, _BatchNorm)]
+    assert norms
+    running = [norm.running_var.clone() for norm in norms]
+    given: list[torch.Tensor] = []
+    for norm in norms:
+        norm.register_forward_pre_hook(
+            lambda _, inputs: given.append(inputs[0].transpose(0, 1).flatten(1).var(dim=1))
+        )
+    trainer.visual.train()
+    with torch.no_grad():
+        trainer.visual(trainer._pixels(trainer.train_set.pixels, augment=False))
+    ratios = [(a.median() / b.median()).item() for a, b in zip(running, given, strict=True)]
+    assert all(0.8 < ratio < 1.2 for ratio in ratios), ratios

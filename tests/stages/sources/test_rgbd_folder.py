@@ -1,73 +1,43 @@
-"""Folders of RGB-D frames packed into `.sens`, in the three layouts, and against a real one."""
+"""Folders of RGB-D frames packed into `.sens`, in every layout, and against a real one."""
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from stages.sources.rgbd_folder import find_frames, pack_folder
 from stages.sources.sens import SensReader, decode_depth
-from stages.sources.sens_writer import LOST_POSE, intrinsic_matrix
+from stages.sources.sens_writer import intrinsic_matrix
 from tests.conftest import real_data
 from tests.recordings import encode_color
+from tests.rgbd_folders import (
+    COLORS,
+    DEPTHS,
+    EXTRINSICS,
+    POSES,
+    check_poses,
+    write_images,
+    write_open3d,
+    write_pose_list,
+    write_scannet_export,
+    write_sens_tool,
+    write_seven_scenes,
+    write_tum,
+)
 
-SIZE = (24, 32)
-POSES = [np.eye(4), np.array([[0, -1, 0, 1], [1, 0, 0, 2], [0, 0, 1, 3], [0, 0, 0, 1.0]]), None]
-DEPTHS = [np.random.default_rng(n).integers(1, 65_535, SIZE).astype(np.uint16) for n in range(3)]
-COLORS = [encode_color(np.full((*SIZE, 3), 50 * n, np.uint8)) for n in range(3)]
-EXTRINSICS = np.array([[1.0, 0, 0, 0.025], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
-INTRINSICS = np.array([[30.0, 0, 15], [0, 31, 12], [0, 0, 1]])
-
-
-def write_seven_scenes(folder: Path) -> None:
-    folder.mkdir()
-    np.savetxt(folder / "camera-intrinsics.txt", INTRINSICS)
-    for n in range(3):
-        (folder / f"frame-{n:06d}.color.jpg").write_bytes(COLORS[n])
-        cv2.imwrite(str(folder / f"frame-{n:06d}.depth.png"), DEPTHS[n])
-        if POSES[n] is not None:
-            np.savetxt(folder / f"frame-{n:06d}.pose.txt", POSES[n])
-
-
-def write_scannet_export(folder: Path) -> None:
-    for name in ("color", "depth", "pose", "intrinsic"):
-        (folder / name).mkdir(parents=True)
-    matrix = np.eye(4)
-    matrix[:3, :3] = INTRINSICS
-    for name in ("intrinsic_depth", "intrinsic_color"):
-        np.savetxt(folder / "intrinsic" / f"{name}.txt", matrix)
-    np.savetxt(folder / "intrinsic" / "extrinsic_depth.txt", EXTRINSICS)
-    for n, number in enumerate((2, 9, 10)):  # ordered as numbers, not as words
-        (folder / "color" / f"{number}.jpg").write_bytes(COLORS[n])
-        cv2.imwrite(str(folder / "depth" / f"{number}.png"), DEPTHS[n])
-        pose = np.full((4, 4), -np.inf) if POSES[n] is None else POSES[n]
-        np.savetxt(folder / "pose" / f"{number}.txt", pose)
+LAYOUTS = (write_seven_scenes, write_scannet_export, write_tum, write_open3d, write_sens_tool,
+           write_pose_list)  # fmt: skip
+WITH_EXTRINSICS = (write_scannet_export, write_sens_tool)
 
 
-def write_tum(folder: Path) -> None:
-    for name in ("rgb", "depth"):
-        (folder / name).mkdir(parents=True)
-    for n in range(3):
-        (folder / "rgb" / f"{n}.jpg").write_bytes(COLORS[n])
-        cv2.imwrite(str(folder / "depth" / f"{n}.png"), DEPTHS[n])
-    times = [10.0, 10.5, 11.0]
-    colors = [f"{t + 0.01:.4f} rgb/{n}.jpg" for n, t in enumerate(times)]
-    depths = [f"{t:.4f} depth/{n}.png" for n, t in enumerate(times)]
-    (folder / "rgb.txt").write_text("# color images\n" + "\n".join(colors))
-    (folder / "depth.txt").write_text("\n".join([*depths, "99.0 depth/0.png"]))
-    half = np.sqrt(0.5)
-    truth = ["10.001 0 0 0 0 0 0 1", f"10.499 1 2 3 0 0 {half} {half}"]
-    (folder / "groundtruth.txt").write_text("\n".join(truth))
-
-
-@pytest.mark.parametrize("write", [write_seven_scenes, write_scannet_export, write_tum])
+@pytest.mark.parametrize("write", LAYOUTS)
 def test_every_layout_gives_the_same_frames(tmp_path: Path, write) -> None:
     write(tmp_path / "in")
     found = find_frames(tmp_path / "in")
     matrix = intrinsic_matrix(30, 31, 15, 12)
-    if found.depth_intrinsics is not None:
-        np.testing.assert_array_equal(found.depth_intrinsics, matrix)
+    if write is not write_tum:
+        np.testing.assert_array_equal(found.cameras.depth, matrix)
+    assert (found.num_poses, found.poses_from is None, found.unused) == (2, False, ())
     out = tmp_path / "out.sens"
     count = pack_folder(
         found,
@@ -81,20 +51,80 @@ def test_every_layout_gives_the_same_frames(tmp_path: Path, write) -> None:
     assert found.incomplete == (write is write_tum)
     with SensReader(out) as sens:
         assert sens.header.depth_shift == (5000 if write is write_tum else 1000)
-        expected = EXTRINSICS if write is write_scannet_export else np.eye(4)
+        expected = EXTRINSICS if write in WITH_EXTRINSICS else np.eye(4)
         np.testing.assert_allclose(sens.header.depth_extrinsics, expected)
         for n, frame in enumerate(sens.walk()):
             color, depth = sens.payload(frame)
             assert color == COLORS[n]
             np.testing.assert_array_equal(decode_depth(depth, sens.header), DEPTHS[n])
-            pose = LOST_POSE if POSES[n] is None else POSES[n]
-            np.testing.assert_allclose(frame.camera_to_world, pose, atol=1e-6)
+            assert frame.pose_valid == (POSES[n] is not None)
+            if POSES[n] is not None:
+                np.testing.assert_allclose(frame.camera_to_world, POSES[n], atol=1e-6)
+
+
+def test_what_is_not_used_is_named(tmp_path: Path) -> None:
+    write_images(tmp_path / "in")
+    for name in ("notes.txt", "color/Thumbs.db", "depth/9.png", "other.json"):
+        (tmp_path / "in" / name).write_bytes(b"{}")
+    (tmp_path / "in" / "mesh").mkdir()
+    (tmp_path / "in" / "other.log").write_text("started\n")
+    found = find_frames(tmp_path / "in")
+    assert set(found.unused) == {"color/Thumbs.db", "depth/9.png", "mesh/", "notes.txt",
+                                 "other.json", "other.log"}  # fmt: skip
+    assert (found.incomplete, found.num_poses, found.poses_from) == (1, 0, None)
+
+
+def test_colour_and_depth_of_different_names_go_by_order(tmp_path: Path) -> None:
+    write_images(tmp_path / "in")
+    for n in range(3):
+        color = tmp_path / "in" / "color" / f"{n}.jpg"
+        color.rename(color.with_name(f"image-{n + 8}.jpg"))
+    (tmp_path / "in" / "pose").mkdir()
+    for n in range(2):
+        np.savetxt(tmp_path / "in" / "pose" / f"{n}.txt", POSES[n])
+    found = find_frames(tmp_path / "in")
+    assert found.by_order
+    assert [frame.color.name for frame in found.frames] == [
+        "image-8.jpg", "image-9.jpg", "image-10.jpg",
+    ]  # fmt: skip
+    check_poses(found)
+    (tmp_path / "in" / "color" / "image-9.jpg").unlink()
+    with pytest.raises(ValueError, match="color has 2 images, depth/ 3, and no name is in both"):
+        find_frames(tmp_path / "in")
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"), [("color", "expected colour images"), ("depth", "expected 16-bit depth")]
+)
+def test_a_folder_without_images_says_what_is_in_it(
+    tmp_path: Path, folder: str, message: str
+) -> None:
+    write_images(tmp_path / "in")
+    for file in (tmp_path / "in" / folder).iterdir():
+        file.rename(file.with_suffix(".npy"))
+    with pytest.raises(ValueError, match=rf"{message} .*, found \.npy"):
+        find_frames(tmp_path / "in")
+
+
+def test_colour_of_another_size_needs_its_own_intrinsics(tmp_path: Path) -> None:
+    write_images(tmp_path / "in")
+    larger = encode_color(np.zeros((48, 64, 3), np.uint8))
+    for file in (tmp_path / "in" / "color").iterdir():
+        file.write_bytes(larger)
+    with pytest.raises(ValueError, match=r"64 x 48, depth 32 x 24.*--color-intrinsics"):
+        pack_folder(
+            find_frames(tmp_path / "in"), tmp_path / "a.sens", color_intrinsics=None,
+            depth_intrinsics=intrinsic_matrix(1, 1, 0, 0), depth_shift=1000, sensor_name="",
+        )  # fmt: skip
 
 
 def test_odd_lines_of_tum_files(tmp_path: Path) -> None:
     write_tum(tmp_path / "in")
     (tmp_path / "in" / "groundtruth.txt").write_text("10.0 1 2 3 0 0 0 0\n")
-    assert all((frame.pose == LOST_POSE).all() for frame in find_frames(tmp_path / "in").frames)
+    assert find_frames(tmp_path / "in").num_poses == 0
+    (tmp_path / "in" / "groundtruth.txt").write_text("1 2 3 0 0 0 1\n")
+    with pytest.raises(ValueError, match=r"groundtruth.txt: expected `time tx.*no times"):
+        find_frames(tmp_path / "in")
     (tmp_path / "in" / "rgb.txt").write_text("10.0 rgb/0.jpg\n10.5\n")
     with pytest.raises(ValueError, match=r"rgb.txt:2: expected a time and"):
         find_frames(tmp_path / "in")
@@ -110,7 +140,7 @@ def test_frames_without_a_partner_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("frame-000001.depth.png", COLORS[0], "16-bit grey PNG"),
+        ("frame-000001.depth.png", COLORS[0], "16-bit grey image"),
         ("frame-000001.color.jpg", COLORS[0][:-2], "cut off"),
         ("frame-000001.pose.txt", b"1 2 3", "4 rows of 4"),
         ("frame-000001.pose.txt", b"a b c d", "4 rows of 4 numbers"),
@@ -153,7 +183,7 @@ def test_odd_matrices_are_named(tmp_path: Path, name: str, text: str, message: s
 
 
 def test_an_unknown_folder_says_what_is_known(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"7-Scenes.*ScanNet.*TUM"):
+    with pytest.raises(ValueError, match=r"7-Scenes.*ScanNet.*TUM.*found nothing"):
         find_frames(tmp_path)
     with pytest.raises(ValueError, match="no such folder"):
         find_frames(tmp_path / "nowhere")
@@ -162,12 +192,12 @@ def test_an_unknown_folder_says_what_is_known(tmp_path: Path) -> None:
 def test_the_real_kitchen_packs_to_the_frames_of_its_stream(tmp_path: Path) -> None:
     folder, stream = real_data("rgbd_redkitchen_raw"), real_data("sens/scene9001_00.sens")
     found = find_frames(folder)
-    assert found.depth_intrinsics is not None
+    assert found.cameras.depth is not None
     out = tmp_path / "kitchen.sens"
     pack_folder(
         found,
         out,
-        depth_intrinsics=found.depth_intrinsics,
+        depth_intrinsics=found.cameras.depth,
         color_intrinsics=intrinsic_matrix(525, 525, 320, 240),
         depth_shift=found.depth_shift,
         sensor_name="kitchen",

@@ -210,6 +210,81 @@ def test_an_absurd_payload_size_ends_the_walk() -> None:
     assert "frame 2 of 9: corrupt frame header" in sens.damage
 
 
+def with_large_frames(path: Path, sizes: dict[int, int], *, num_frames: int = 5) -> list[bytes]:
+    """A recording in which some frames have so many bytes of depth; returns the others' depth."""
+    depth = [zlib.compress(bytes([n]) * (DEPTH_SIZE[0] * DEPTH_SIZE[1] * 2)) for n in range(5)]
+    color = encode_color(np.zeros((COLOR_SIZE[1], COLOR_SIZE[0], 3), np.uint8))
+    with write_sens(path, header()) as writer:
+        frame = RgbdFrame(color, np.zeros((1, 1), np.uint16), np.eye(4), 0, 0)
+        for n in range(num_frames):
+            writer.append_encoded(
+                frame, depth[n] + bytes(sizes.get(n, len(depth[n])) - len(depth[n]))
+            )
+    return depth
+
+
+LIMIT = DEPTH_SIZE[0] * DEPTH_SIZE[1] * 2 + (1 << 16)
+
+
+@pytest.mark.parametrize("large", [(0,), (2,), (1, 2), (4,)], ids=str)
+def test_a_frame_of_too_many_bytes_is_bad_alone(tmp_path: Path, large: tuple[int, ...]) -> None:
+    """Its zlib stream is whole, and followed by more zeros than any depth image could have."""
+    path = tmp_path / "a.sens"
+    depth = with_large_frames(path, dict.fromkeys(large, 20_000_000))
+    tracemalloc.start()
+    with SensReader(path) as sens:
+        for frame in sens.walk():
+            color, raw = sens.payload(frame)
+            check_color(color, sens.header)
+            if frame.index in large:
+                with pytest.raises(SensFrameError) as caught:
+                    decode_depth(raw, sens.header)
+                assert caught.value.reason == "corrupt_depth"
+            else:
+                assert raw == depth[frame.index]
+        assert (sens.damage, sens.num_whole_frames) == (None, 5)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 * LIMIT  # and never the twenty million bytes
+    with SensReader(path) as sens:
+        list(sens.walk())
+        assert sens.trailing() == (0, 0)
+
+
+def test_the_most_bytes_that_are_possible_are_read(tmp_path: Path) -> None:
+    with_large_frames(tmp_path / "a.sens", {1: LIMIT, 3: LIMIT + 1})
+    with SensReader(tmp_path / "a.sens") as sens:
+        payloads = [sens.payload(frame)[1] for frame in sens.walk()]
+    assert decode_depth(payloads[1], header()).shape == DEPTH_SIZE[::-1]
+    with pytest.raises(SensFrameError, match=f"more bytes than the {LIMIT} that are possible"):
+        decode_depth(payloads[3], header())
+
+
+@pytest.mark.parametrize("behind", ["payload", "cut off"])
+def test_too_many_bytes_with_nothing_sound_behind_end_the_walk(tmp_path: Path, behind: str) -> None:
+    path = tmp_path / "a.sens"
+    with_large_frames(path, {1: LIMIT + 1000})
+    data = bytearray(path.read_bytes())
+    with SensReader(io.BytesIO(bytes(data))) as sens:
+        large = list(sens.walk())[1]
+    if behind == "payload":  # the size is wrong: it ends in the middle of another frame
+        struct.pack_into("<Q", data, large.offset - 8, large.depth_bytes + 700)
+    else:
+        data = data[: large.offset + large.color_bytes + large.depth_bytes - 1]
+    sens = SensReader(io.BytesIO(bytes(data)))
+    assert [frame.index for frame in sens.walk()] == [0]
+    assert sens.damage is not None
+    assert "frame 1 of 5: corrupt frame header" in sens.damage
+
+
+def test_color_of_too_many_bytes_is_rejected() -> None:
+    width, height = COLOR_SIZE
+    right = encode_color(np.zeros((height, width, 3), np.uint8))
+    check_color(right + bytes(1000), header())  # some encoders pad with zeros
+    with pytest.raises(SensFrameError, match="more bytes than the"):
+        check_color(right + bytes(width * height * 4 + (1 << 16)), header())
+
+
 @pytest.mark.parametrize(
     "raw",
     [

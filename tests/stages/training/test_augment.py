@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.training.augment import SCALE, draw_points, normalise, scale_and_translate
+from stages.normalise import frame_of, normalise
+from stages.training.augment import SCALE, draw_points, scale_and_translate
 from stages.training.draws import plain_draws
 from tests.conftest import golden_files
 
@@ -50,6 +51,9 @@ def test_normalised_clouds() -> None:
     assert torch.equal(normalise(points, "metric"), points)
     torch.testing.assert_close(normalise(points, "center"), points - points.mean(1, keepdim=True))
     assert normalise(torch.ones(1, 5, 3), "unit_sphere").abs().max() == 0  # one point, repeated
+    for how in ("unit_sphere", "center", "metric"):
+        middle, radius = frame_of(points, how)
+        torch.testing.assert_close(normalise(points, how) * radius + middle, points)
 
 
 def test_scales_and_shifts_stay_in_range_a_cloud_and_axis_each() -> None:

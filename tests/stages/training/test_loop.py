@@ -325,3 +325,21 @@ def test_alone_all_of_it_is_here() -> None:
     assert not alone.any(False)
     assert alone.sum(torch.ones(2)).tolist() == [1, 1]
     alone.wait()
+
+
+def test_evaluation_in_the_loop_is_in_float32_as_the_final_one(tmp_path: Path) -> None:
+    """Training in bfloat16; what is measured meanwhile would not be what is measured at the end."""
+    seen = []
+
+    def evaluate(model: nn.Module) -> dict[str, float]:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return {"val_error": model(torch.ones(4, 3)).float().mean().item()}
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        assert torch.is_autocast_enabled("cpu")
+        return toy_task.losses(model, rows, draws)
+
+    toy_task = toy()
+    config = CONFIG.model_copy(update={"precision": "bf16", "epochs": 2})
+    run_toy(tmp_path, config, task=replace(toy_task, losses=losses, evaluate=evaluate))
+    assert seen == [False, False]

@@ -5,7 +5,16 @@ import math
 import pytest
 import torch
 
-from stages.training.objectives import Target, chance, distillation_loss, r_squared, retrieval
+from stages.training.objectives import (
+    Loss,
+    Target,
+    chance,
+    compared,
+    distillation_loss,
+    r_squared,
+    r_squared_name,
+    retrieval,
+)
 
 
 def test_losses_by_hand() -> None:
@@ -53,3 +62,23 @@ def test_standardised_targets() -> None:
     torch.testing.assert_close(done.mean(dim=0), torch.zeros(2, 3), atol=1e-4, rtol=0)
     assert done[:, 0, 0].abs().max() == 0
     assert done[:, 1, 1].std() == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "forgives_a_whole", "forgives_each_token"),
+    [("mse", False, False), ("cosine", True, True), ("infonce", True, False)],
+)
+def test_a_loss_says_whether_it_knows_lengths(
+    kind: Loss, forgives_a_whole: bool, forgives_each_token: bool
+) -> None:
+    """Three times the target: right for who learned directions, and called so; wrong for all others."""
+    target = torch.randn(40, 2, 8)
+    mean = compared(target, kind).mean(dim=0)
+
+    def found(predicted: torch.Tensor) -> float:
+        return r_squared(compared(predicted, kind), compared(target, kind), mean)
+
+    assert found(target) == pytest.approx(1)
+    assert (found(3 * target) > 0.999) == forgives_a_whole
+    assert (found(target * torch.tensor([1.0, 5.0])[:, None]) > 0.999) == forgives_each_token
+    assert (r_squared_name(kind) == "val_r2") == (not forgives_a_whole)

@@ -1,8 +1,11 @@
 """Schedules and parameter groups, by hand."""
 
+import math
+
 import pytest
 import torch
 
+from stages.training.networks.classifier import ClassifierShape, PointClassifier
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.student import Student, StudentShape
 from stages.training.optim import Schedule, parameter_groups, set_step
@@ -46,3 +49,33 @@ def test_biases_norms_and_queries_do_not_decay() -> None:
     set_step(optimizer.param_groups, PAPER, 100)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0]
     assert {group["lr"] for group in optimizer.param_groups} == {PAPER.rate(100)}
+
+
+def test_of_a_class_token_only_the_position_decays() -> None:
+    """As in Point-MAE: by its name the token does not, by its three axes the position does."""
+    model = PointClassifier(ClassifierShape(encoder=EncoderShape(width=12, depth=1, num_heads=2)))
+    decayed, plain = parameter_groups(model.named_parameters())
+    assert any(p is model.cls_pos for p in decayed["params"])
+    assert any(p is model.cls_token for p in plain["params"])
+
+
+def test_everything_can_decay() -> None:
+    model = PointClassifier(ClassifierShape(encoder=EncoderShape(width=12, depth=1, num_heads=2)))
+    (group,) = parameter_groups(model.named_parameters(), decay_all=True)
+    assert group["decayed"]
+    assert len(group["params"]) == sum(p.requires_grad for p in model.parameters())
+
+
+def test_the_schedule_of_3detr() -> None:
+    """Its engine's formula, written out: the cosine counts from the first step."""
+    schedule = Schedule(lr=5e-4, lowest_lr=1e-6, epochs=720, warmup_epochs=9, steps_per_epoch=150,
+                        weight_decay=0.1, like_3detr=True)  # fmt: skip
+    total = 720 * 150
+    for step in (0, 1, 700, 1350, 1351, 2000, 54_000, total - 1):
+        done = step / total
+        if done <= 9 / 720:
+            expected = 1e-6 + done * 720 * ((5e-4 - 1e-6) / 9)
+        else:
+            expected = 1e-6 + 0.5 * (5e-4 - 1e-6) * (1 + math.cos(math.pi * done))
+        assert schedule.rate(step) == pytest.approx(expected, rel=1e-12)
+    assert schedule.rate(1350) > schedule.rate(1351)

@@ -49,9 +49,13 @@ def test_pairs_are_read_as_stored(tmp_path: Path) -> None:
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
     points, store = tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr"
-    with pytest.raises(ValueError, match="no scene of train; run extract first"):
+    with pytest.raises(ValueError, match="no scene there; run extract first"):
         load_pairs(points, store, ("train",), CPU)
     write_random_pair(tmp_path, "a", "train", [True])
+    with pytest.raises(
+        ValueError, match=r"no scene of val, only 1 of train\. .*--split val .*; or"
+    ):
+        load_pairs(points, store, ("val",), CPU, instead="; or else")
     write_random_pair(tmp_path, "b", "train", [True], frames="0123456789abcdef")
     with pytest.raises(CardError, match=r"b: its targets were made from frames 0123456789abcdef, "):
         load_pairs(points, store, ("train",), CPU)

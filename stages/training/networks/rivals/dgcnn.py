@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.normalise import normalise
 from stages.pointops import gather_points
 from stages.training.networks.normed_linear import NormedLinear, stack
-from stages.training.networks.scaling import normalised
 
 SLOPE = 0.2
 
@@ -137,7 +137,7 @@ class DgcnnScenes(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Return logits."""
-        return self.logits(normalised(points, "unit_sphere"))
+        return self.logits(normalise(points, "unit_sphere"))
 
     def logits(self, x: Tensor) -> Tensor:
         """Of channels (B, N, C)."""

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.normalise import normalise
 from stages.training.networks.normed_linear import stack
-from stages.training.networks.scaling import normalised
 from stages.training.networks.set_abstraction import SetAbstraction
 from stages.training.networks.upsample import FeaturePropagation
 
@@ -106,7 +106,7 @@ class PointNet2Scenes(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """Return logits."""
-        found: list[tuple[Tensor, Tensor | None]] = [(normalised(points, "metric"), None)]
+        found: list[tuple[Tensor, Tensor | None]] = [(normalise(points, "center"), None)]
         for level in self.levels:
             found.append(level(*found[-1]))
         centers, x = found.pop()

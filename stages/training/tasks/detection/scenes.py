@@ -5,6 +5,7 @@ turned boxes stay aligned to the axes, and grow. In the test only the draw, whic
 """
 
 import math
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,7 +25,7 @@ CLASSES = (
     "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
     "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub", "garbage bin",
 )  # fmt: skip
-MAX_BOXES = 64
+PADDED_BOXES = 64  # as the reference; a scene with more has more
 FROZEN_VERTICES = 50_000
 TRIES, MIN_CROP, ASPECT = 100, 0.5, 0.8
 TURN = math.pi / 36
@@ -32,9 +33,9 @@ TURN = math.pi / 36
 
 @dataclass(frozen=True)
 class Scenes:
-    """vertices (T, 3), scene after scene; start and count (N,); boxes (N, 64, 6), label (N, 64) padded.
+    """vertices (T, 3), scene after scene; start and count (N,); boxes (N, T, 6), label (N, T) padded.
 
-    `num_boxes` (N,) of them are there.
+    `num_boxes` (N,) of them are there, all that the scene has.
     """
 
     vertices: Tensor
@@ -78,7 +79,7 @@ def load_scenes(
     for scene_id in scenes_of(store, split):
         scan = read_scan(store, scene_id)
         assert scan.boxes is not None
-        own = scan.boxes[np.isin(scan.boxes[:, 6], DETECTION_IDS)][:MAX_BOXES]
+        own = scan.boxes[np.isin(scan.boxes[:, 6], DETECTION_IDS)]
         points.append(scan.vertices if vertices == "all" else _frozen(scan.vertices, scene_id))
         boxes.append(own[:, :6])
         labels.append([DETECTION_IDS.index(int(number)) for number in own[:, 6]])
@@ -86,8 +87,9 @@ def load_scenes(
         prints.append(scan.fingerprint)
     if not points:
         raise ValueError(f"{store}: no annotated scene of {split}; run prepare scannet")
-    padded = torch.zeros(len(points), MAX_BOXES, 6)
-    label = torch.zeros(len(points), MAX_BOXES, dtype=torch.long)
+    most = _padded_to(boxes)
+    padded = torch.zeros(len(points), most, 6)
+    label = torch.zeros(len(points), most, dtype=torch.long)
     for row, (own, kinds) in enumerate(zip(boxes, labels, strict=True)):
         padded[row, : len(own)] = torch.from_numpy(own).float()
         label[row, : len(own)] = torch.tensor(kinds, dtype=torch.long)
@@ -102,6 +104,10 @@ def load_scenes(
         tuple(names),
         tuple(prints),
     )
+
+
+def _padded_to(boxes: Sequence[Sized]) -> int:
+    return max(PADDED_BOXES, *map(len, boxes))
 
 
 def _frozen(vertices: NDArray[np.float32], scene_id: str) -> NDArray[np.float32]:
@@ -200,9 +206,10 @@ def turn(points: Tensor, boxes: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor
 def collate(points: Tensor, boxes: list[Tensor], labels: list[Tensor]) -> Batch:
     """Pad the boxes of points (B, N, 3), and measure them by the points' range."""
     low, high = points.amin(dim=1), points.amax(dim=1)
-    padded = points.new_zeros(len(points), MAX_BOXES, 6)
-    label = torch.zeros(len(points), MAX_BOXES, dtype=torch.long, device=points.device)
-    present = torch.zeros(len(points), MAX_BOXES, dtype=torch.bool, device=points.device)
+    most = _padded_to(boxes)
+    padded = points.new_zeros(len(points), most, 6)
+    label = torch.zeros(len(points), most, dtype=torch.long, device=points.device)
+    present = torch.zeros(len(points), most, dtype=torch.bool, device=points.device)
     for place, (own, kinds) in enumerate(zip(boxes, labels, strict=True)):
         padded[place, : len(own)], label[place, : len(own)] = own, kinds
         present[place, : len(own)] = True

@@ -8,9 +8,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cache.card import fingerprint
+from stages.normalise import Normalisation
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
+from stages.training.networks.cloud_input import scene_input
 from stages.training.networks.detections import Prediction
 from stages.training.networks.detector import Detector, DetectorShape, DetrEncoderShape
 from stages.training.networks.encoder import EncoderShape
@@ -38,7 +40,7 @@ class DetectionConfig(FinetuneConfig):
     kind: Literal["student", "3detr"] = "student"
     encoder: EncoderShape = EncoderShape(num_patches=2048)
     own: DetrEncoderShape = DetrEncoderShape()  # of `kind: 3detr`
-    norm_input: Literal["unit_sphere", "metric"] = "unit_sphere"  # what our encoder sees
+    norm_input: Normalisation = "unit_sphere"  # what our encoder sees
     decoder_width: int = Field(256, ge=2, multiple_of=2)
     decoder_layers: int = Field(8, ge=1)
     decoder_heads: int = Field(4, ge=1)
@@ -52,8 +54,8 @@ class DetectionConfig(FinetuneConfig):
     criterion: CriterionConfig = CriterionConfig()
     test_draws: int = Field(5, ge=1)
     training: LoopConfig = LoopConfig(
-        epochs=720, batch=8, lr=5e-4, warmup_epochs=9, weight_decay=0.1, clip_norm=0.1,
-        validate_every_epochs=10,
+        epochs=720, batch=8, lr=5e-4, schedule="3detr", warmup_epochs=9, weight_decay=0.1,
+        weight_decay_on="all", clip_norm=0.1, validate_every_epochs=10,
     )  # fmt: skip
 
 
@@ -101,7 +103,11 @@ def build(
 
     task = Task(
         model=model,
-        about={"kind": "detector", "shape": shape.model_dump(mode="json")},
+        about={
+            "kind": "detector",
+            "shape": shape.model_dump(mode="json"),
+            "input": scene_input(config.num_points).model_dump(mode="json"),
+        },
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"boxes": train.boxes[rows.to(train.boxes.device)]},
@@ -160,7 +166,7 @@ def finish(model: nn.Module, config: DetectionConfig, test: Scenes) -> dict[str,
 
 
 def present_of(scenes: Scenes) -> Tensor:
-    """Which of the padded boxes are there, (N, 64) bool."""
+    """Which of the padded boxes are there, (N, T) bool."""
     places = torch.arange(scenes.boxes.shape[1], device=scenes.boxes.device)
     return places < scenes.num_boxes.to(scenes.boxes.device)[:, None]
 

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cache.card import fingerprint
+from stages.normalise import Normalisation
 from stages.training.draws import Draws, plain_draws, seed_of
 from stages.training.initial import Initial
 from stages.training.learner import LoopConfig
+from stages.training.networks.cloud_input import scene_input
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.rivals import RivalShape, build_rival
-from stages.training.networks.scaling import Scale
 from stages.training.networks.scene_segmenter import NEIGHBORS, SceneSegmenter, SegmenterShape
 from stages.training.processes import mean_over_processes
 from stages.training.task import Task, Terms
@@ -40,7 +41,7 @@ class SegmentationConfig(FinetuneConfig):
     model: Literal["transformer", "dgcnn", "pointnet2"] = "transformer"
     splits: tuple[str, ...] = ("train",)
     encoder: EncoderShape = EncoderShape(num_patches=256)
-    norm_input: Scale = "unit_sphere"  # of the transformer
+    norm_input: Normalisation = "unit_sphere"  # of the transformer
     head_widths: tuple[int, int] = (512, 256)
     dropout: float = Field(0.5, ge=0, lt=1)
     num_points: int = Field(8192, ge=32)
@@ -96,7 +97,7 @@ def build(
 
     task = Task(
         model=model,
-        about=about,
+        about={**about, "input": scene_input(config.num_points).model_dump(mode="json")},
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"first_vertices": first_vertices(train, rows)},

@@ -54,8 +54,10 @@ def test_from_points_to_features(encoder: PointEncoder) -> None:
 
 
 def test_batch_statistics_are_the_references(encoder: PointEncoder) -> None:
-    """In train mode, over all points of all patches; the running ones too."""
+    """In train mode, over all points of all patches; the running ones too, after the first ten."""
     embedding = encoder.embedding.train()
+    for norm in (embedding.norm1, embedding.norm2):
+        norm.num_batches_tracked.fill_(10)
     with torch.no_grad():
         tokens = embedding(patches().neighborhoods)
     np.testing.assert_allclose(tokens, FEATURES["tokens_train_mode"], atol=1e-6)
@@ -128,4 +130,27 @@ def test_every_weight_gets_a_gradient() -> None:
     encoder = PointEncoder(SMALL)
     features, _ = encoder(torch.randn(2, 256, 3))
     sum(feature.square().sum() for feature in features).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in encoder.parameters())
+    trained = [p for p in encoder.parameters() if p.requires_grad]
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
+
+
+def test_first_weights_are_those_of_point_mae() -> None:
+    """Its pre-training initialises the convolutions of patches like all linear layers."""
+    encoder = PointEncoder(EncoderShape())
+    for name, module in encoder.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            assert 0.015 < module.weight.std() < 0.025, name
+            assert module.weight.abs().max() < 2, name
+            assert module.bias is None or not module.bias.any(), name
+
+
+def test_mixed_precision_rounds_no_coordinates() -> None:
+    """In bfloat16 4.000 and 4.007 m are one; the first layers tell them apart."""
+    encoder = PointEncoder(EncoderShape(width=12, depth=1, num_heads=2)).eval()
+    layers = encoder.embedding.local1, encoder.transformer.pos_embed[0]
+    points = torch.tensor([[4.0, 0, 0], [4.007, 0, 0]])
+    with torch.autocast("cpu", torch.bfloat16):
+        for layer in layers:
+            out = layer(points)
+            assert out.dtype == torch.float32
+            assert not torch.equal(out[0], out[1])

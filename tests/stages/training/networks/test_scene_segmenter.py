@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from stages.normalise import Normalisation, normalise
 from stages.pointops import nearest_neighbors
+from stages.training.networks.detector import Detector, DetectorShape
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.rivals import RivalShape, build_rival
 from stages.training.networks.rivals.dgcnn import DgcnnScenes
@@ -67,7 +69,11 @@ def test_rivals_give_logits_for_each_point(kind: str) -> None:
     points = torch.rand(2, 1100, 3) * torch.tensor([5.0, 4.0, 2.5])
     model(points).sum().backward()
     assert model.eval()(points).shape == (2, 1100, 20)
-    unused = [name for name, value in model.named_parameters() if value.grad is None]
+    unused = [
+        name
+        for name, value in model.named_parameters()
+        if value.requires_grad and value.grad is None
+    ]
     assert unused == []
 
 
@@ -76,7 +82,11 @@ def test_a_scene_is_the_same_wherever_it_stands_and_each_weight_learns() -> None
     model = SceneSegmenter(SegmenterShape(encoder=SMALL, widths=(16, 8)))
     points = torch.rand(2, 200, 3) * 4
     model(points).square().mean().backward()
-    unused = [name for name, value in model.named_parameters() if value.grad is None]
+    unused = [
+        name
+        for name, value in model.named_parameters()
+        if value.requires_grad and value.grad is None
+    ]
     assert unused == []
     model.eval()
     moved = points + torch.tensor([7.0, -3.0, 1.0])
@@ -87,3 +97,22 @@ def test_no_such_rival_is_named() -> None:
     shape = RivalShape(kind="pointnet", task="segmentation", num_outputs=20)
     with pytest.raises(ValueError, match="no pointnet for segmentation"):
         build_rival(shape)
+
+
+@pytest.mark.parametrize("how", ["unit_sphere", "center", "metric"])
+def test_an_encoder_is_shown_what_its_setting_says(how: Normalisation) -> None:
+    """The same words mean the same in segmentation and in detection."""
+    points = torch.rand(2, 64, 3) * 3 + 1
+    small = EncoderShape(width=12, depth=1, num_heads=2, num_patches=8, patch_size=4)
+    segmenter = SceneSegmenter(SegmenterShape(encoder=small, norm_input=how, widths=(8, 8)))
+    detector = Detector(
+        DetectorShape(encoder=small, norm_input=how, width=8, layers=1, num_queries=2)
+    )
+    shown: list[torch.Tensor] = []
+    for model in (segmenter, detector):
+        model.encoder.register_forward_pre_hook(lambda _, inputs: shown.append(inputs[0]))
+    segmenter(points)
+    detector(points, points.amin(dim=1), points.amax(dim=1))
+    for seen in shown:
+        assert torch.equal(seen, normalise(points, how))
+    assert torch.equal(shown[0], points) == (how == "metric")

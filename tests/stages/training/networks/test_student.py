@@ -65,8 +65,9 @@ def test_every_weight_that_is_exported_is_trained(head: str) -> None:
     prediction, _ = student(torch.randn(3, 128, 3))
     assert prediction.shape == (3, 3, 20)
     (prediction - 1).square().mean().backward()
-    without = [n for n, p in student.named_parameters() if p.grad is None or not p.grad.abs().sum()]
-    assert without == []
+    without = {n for n, p in student.named_parameters() if p.grad is None or not p.grad.abs().sum()}
+    # What a batch norm takes away again has nothing to learn.
+    assert without == {f"encoder.embedding.{n}.bias" for n in ("local1", "local2", "joint1")}
 
 
 def test_the_mixer_is_small() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from cache.scans import DETECTION_IDS
+from cache.scans import DETECTION_IDS, read_scan, write_scan
+from cache.scene_group import scene_card
 from stages.training.draws import plain_draws
 from stages.training.networks.detections import Prediction
 from stages.training.tasks.detection import scenes
 from stages.training.tasks.detection.scenes import collate, cut, turn
 from stages.training.tasks.detection.selection import kept_queries
 from tests.conftest import SHARED
-from tests.scans_world import prepare_golden_scans
+from tests.scans_world import THIRD, prepare_golden_scans
 
 FULL = SHARED / "golden" / "detr3d"
 
@@ -159,3 +161,25 @@ def test_a_large_scene_is_cut_to_the_same_share(
     draws = plain_draws(0, len(loaded), cpu)
     scenes.draw_batch(loaded, rows, 64, draws, augment=True, min_points=smallest // 2)
     assert asked == pytest.approx([0.5] * len(loaded), abs=0.01)
+
+
+def test_a_scene_with_more_boxes_than_the_reference_pads_keeps_them_all(tmp_path: Path) -> None:
+    """Ninety true boxes are ninety to find, and ninety to learn from."""
+    prepare_golden_scans(tmp_path)
+    store = tmp_path / "scans.zarr"
+    scan = read_scan(store, THIRD)
+    card = scene_card(store, THIRD)
+    assert card is not None
+    boxes = np.tile([0.0, 0, 0, 0.5, 0.5, 0.5, DETECTION_IDS[2]], (90, 1))
+    boxes[:, 0] = np.arange(90)
+    arrays = {"vertices": scan.vertices, "colors": scan.colors, "semantic": scan.semantic,
+              "instance": scan.instance, "boxes": boxes}  # fmt: skip
+    shutil.rmtree(store / THIRD)
+    write_scan(store / THIRD, arrays, card)  # type: ignore[arg-type]
+    found = scenes.load_scenes(store, "val", torch.device("cpu"))
+    assert found.num_boxes.tolist() == [90]
+    batch = scenes.draw_batch(
+        found, torch.tensor([0]), 512, plain_draws(0, 1, torch.device("cpu")), augment=False, min_points=1
+    )  # fmt: skip
+    assert int(batch.truth.present.sum()) == 90
+    assert batch.truth.boxes[0, :, 0].tolist() == list(range(90))
