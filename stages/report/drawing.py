@@ -87,7 +87,7 @@ def letterbox(
     fitted = (max(1, round(width * scale)), max(1, round(height * scale)))
     left, top = (size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2
     tile = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
-    resized = cv2.resize(image, fitted, interpolation=cv2.INTER_AREA)
+    resized = np.asarray(Image.fromarray(image).resize(fitted, Image.Resampling.BOX))
     tile[top : top + fitted[1], left : left + fitted[0]] = resized
     return tile, scale, np.array([left, top]) + (scale - 1) / 2
 
