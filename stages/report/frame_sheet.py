@@ -4,12 +4,13 @@ Over the image lie the edges at which its depth jumps. If a camera's intrinsics 
 the cameras are wrong, they do not lie on the edges of things.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cache.frames import KEPT, frames_path, iter_images, read_frames
 from cache.points import SCALE_M, read_points
@@ -53,11 +54,11 @@ def run(scene_id: str, *, frames: Path, points: Path, out: Path, num_rows: int) 
 
 def _frame_tiles(row: dict[str, Any], image: bytes, points: NDArray[np.float64]) -> list[Tile]:
     """Return the image, then each view of its points (N, 3)."""
-    encoded = np.frombuffer(image, np.uint8)
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise ValueError(f"{row['scene_id']} frame {row['frame_index']}: its image does not decode")
-    rgb = decoded[..., ::-1].astype(np.uint8)
+    try:
+        rgb = np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+    except (OSError, ValueError) as error:
+        where = f"{row['scene_id']} frame {row['frame_index']}"
+        raise ValueError(f"{where}: its image does not decode: {error}") from None
     intrinsics = np.reshape(row["color_intrinsics"], (3, 3))
     depth_to_color = np.reshape(row["depth_to_color"], (4, 4))
     colors, seen = color_points(points, rgb, intrinsics, depth_to_color)
