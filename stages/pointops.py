@@ -6,7 +6,7 @@ All rules are those of the operations that public Point-MAE checkpoints were tra
 Pointnet2_PyTorch's furthest point sampling and KNN_CUDA's k nearest neighbours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -17,6 +17,8 @@ R = TypeVar("R")
 
 # Pointnet2_PyTorch never takes a point this near the origin (squared distance) for a candidate.
 NEAR_ORIGIN = 1e-3
+# Of a query and a point, at a time: on a GPU torch.cdist fails from 2**31 on, and memory does sooner.
+MAX_PAIRS = 2**27
 
 
 def outside_graphs(operation: Callable[P, R]) -> Callable[P, R]:
@@ -64,14 +66,13 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
     """Return distances and indices (B, M, k) of the points (B, N, 3) nearest to queries (B, M, 3).
 
     Nearest first; a query that is one of the points is its own first neighbour, at distance 0.
-    Distances are of differences: torch.cdist's default, by matrix products, is wrong far from the
-    origin.
     """
-    distance = torch.cdist(
-        queries.float(), points.float(), compute_mode="donot_use_mm_for_euclid_dist"
-    )
-    nearest = distance.topk(k, dim=-1, largest=False, sorted=True)
-    return nearest.values, nearest.indices
+    found = [
+        distance.topk(k, dim=-1, largest=False, sorted=True)
+        for distance in distance_blocks(queries, points)
+    ]
+    values, indices = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+    return values, indices
 
 
 @outside_graphs
@@ -82,16 +83,31 @@ def three_nearest(queries: Tensor, points: Tensor, count: int = 3) -> tuple[Tens
     So does the reference (Pointnet2_PyTorch's `three_nn`), and a result that depends on the order of
     ties would differ from device to device.
     """
-    distance = torch.cdist(
-        queries.float(), points.float(), compute_mode="donot_use_mm_for_euclid_dist"
-    )
+    found = [_nearest_in_order(block, count) for block in distance_blocks(queries, points)]
+    values, indices = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
+    return values, indices
+
+
+def _nearest_in_order(distance: Tensor, count: int) -> tuple[Tensor, Tensor]:
     nearest = []
-    for _ in range(min(count, points.shape[1])):
+    for _ in range(min(count, distance.shape[2])):
         found = distance.min(dim=-1, keepdim=True)  # torch promises the first of equal ones
         nearest.append(found)
         distance = distance.scatter(2, found.indices, torch.inf)
     values, indices = (torch.cat(parts, dim=-1) for parts in zip(*nearest, strict=True))
     return values, indices
+
+
+def distance_blocks(queries: Tensor, points: Tensor) -> Iterator[Tensor]:
+    """Yield distances (B, m, N) of queries (B, M, 3) to points (B, N, 3), some queries at a time.
+
+    No block has more than MAX_PAIRS pairs, as far as one query of each cloud has not. Distances are of
+    differences: torch.cdist's default, by matrix products, is wrong far from the origin.
+    """
+    batch, num_points, _ = points.shape
+    rows = max(1, MAX_PAIRS // max(1, batch * num_points))
+    for part in queries.float().split(rows, dim=1):
+        yield torch.cdist(part, points.float(), compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def gather_points(values: Tensor, indices: Tensor) -> Tensor:

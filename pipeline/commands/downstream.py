@@ -20,6 +20,7 @@ from pipeline.commands.options import (
     wrong_usage,
 )
 from pipeline.config import ConfigError, load_section
+from pipeline.packages import require
 from pipeline.workspace import Workspace
 
 
@@ -94,6 +95,9 @@ def _prepare_scannet(
         raise ConfigError(f"{root}: no such folder; name ScanNet's folder")
     if votenet_dir and not votenet_dir.is_dir():
         raise ConfigError(f"--votenet-dir {votenet_dir}: no such folder")
+
+    if not votenet_dir:
+        require("plyfile")
 
     from pipeline.summaries import print_scans_report
     from stages.precompute import prepare_scans as stage

@@ -21,6 +21,7 @@ from pipeline.packages import explained
 from pipeline.workspace import Workspace
 
 PROBED, SCANS = "modelnet40", "scans"
+SEEDS = 3
 
 
 def probe(
@@ -31,6 +32,9 @@ def probe(
     data: Annotated[
         str, typer.Option(help="A prepared classification set, or `scans` for ScanNet's scenes.")
     ] = PROBED,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Of draws and episodes; random weights are other ones each.")
+    ] = SEEDS,
     device: Device = "auto",
     config: Config = "paper",
     workspace: Root = DEFAULT_ROOT,
@@ -39,8 +43,8 @@ def probe(
 ) -> None:
     """Probe frozen features with little learning on top.
 
-    Of shapes: a linear SVM, and few-shot episodes of it. Of scans: a linear layer over each point's
-    features, for every checkpoint that a pre-training kept, and for random weights.
+    Of shapes: few-shot episodes of a linear SVM, and all labels. Of scans: a linear layer over each
+    point's features, for every checkpoint that a pre-training kept. Random weights stand beside both.
     """
     paths = Workspace(workspace)
     if source:
@@ -54,9 +58,9 @@ def probe(
     _check_data(data, paths)
     source = source or configured_start(config, overrides, paths)
     if data == SCANS:
-        probe_scans(Path(source), device, config, overrides, paths)
+        probe_scans(Path(source), device, seeds, config, overrides, paths)
     else:
-        probe_shapes(source, data, device, config, overrides, paths)
+        probe_shapes(source, data, device, seeds, config, overrides, paths)
 
 
 def _check_data(data: str, paths: Workspace) -> None:
@@ -82,16 +86,22 @@ def probe_what_is_there(
             continue
         try:
             if data == SCANS:
-                probe_scans(run, device, config, overrides, paths)
+                probe_scans(run, device, SEEDS, config, overrides, paths)
             else:
-                probe_shapes(str(run), data, device, config, overrides, paths)
+                probe_shapes(str(run), data, device, SEEDS, config, overrides, paths)
         except (ValueError, ImportError) as error:
             said = explained(error)
             typer.echo(f"  not probed on {data}: {said}; later: distill3d probe --data {data}")
 
 
 def probe_shapes(
-    source: str, data: str, device: str, config: str, overrides: Sequence[str], paths: Workspace
+    source: str,
+    data: str,
+    device: str,
+    seeds: int,
+    config: str,
+    overrides: Sequence[str],
+    paths: Workspace,
 ) -> None:
     """Probe on a classification set, say what was found, and keep it in a run's folder."""
     from pipeline.summaries import print_probe
@@ -101,8 +111,8 @@ def probe_shapes(
 
     settings = load_section(config, "classification", ClassificationConfig, overrides)
     found = probes.probe(
-        probes.load_encoder(source, settings.encoder), paths.objects(data),
-        num_points=settings.num_points, device=open_device(device),
+        source, settings.encoder, paths.objects(data),
+        num_points=settings.num_points, device=open_device(device), seeds=seeds,
     )  # fmt: skip
     if Path(source).is_dir() and read_card(Path(source)) is not None:
         write_json(probe_file(Path(source), data), found)
@@ -110,20 +120,23 @@ def probe_shapes(
 
 
 def probe_scans(
-    run: Path, device: str, config: str, overrides: Sequence[str], paths: Workspace
+    run: Path, device: str, seeds: int, config: str, overrides: Sequence[str], paths: Workspace
 ) -> None:
     """Probe all that a run kept on the prepared scans, say it, draw it, and keep it in its folder."""
+    from pipeline.summaries import counted
     from stages.report.curves import draw_scan_probe
     from stages.training import scan_probe
     from stages.training.run_folder import probe_file, write_json
     from stages.training.tasks.segmentation.task import SegmentationConfig
 
     settings = load_section(config, "segmentation", SegmentationConfig, overrides)
-    look = scan_probe.Look(settings.num_points, settings.norm_input)
-    typer.echo(f"probe of {run} on scans, a linear layer on frozen features of points:")
-    found = scan_probe.probe_run(
-        run, paths.scans, settings.encoder, look, device=open_device(device), say=typer.echo
+    typer.echo(
+        f"probe of {run} on scans, a linear layer on frozen features of points, {counted(seeds, 'seed')}:"
     )
+    found = scan_probe.probe_run(
+        run, paths.scans, settings.encoder, settings.num_points, seeds=seeds,
+        device=open_device(device), say=typer.echo,
+    )  # fmt: skip
     file = probe_file(run, SCANS)
     draw_scan_probe(found, file.with_suffix(".png"))
     write_json(file, found)  # last: where it is, the picture is too

@@ -16,7 +16,14 @@ from cache.card import Card, OtherConfigurationError, differences, fingerprint
 from cache.commit import commit, lock, partial_path
 from cache.objects import KIND, SCHEMA_VERSION, part_bounds, write_objects
 from cache.scene_group import create_group, scene_card
-from stages.precompute.object_sets import DataSet, Found, Shape, Source, find_objects
+from stages.precompute.object_sets import (
+    OFF_MESHES,
+    DataSet,
+    Found,
+    Shape,
+    Source,
+    find_objects,
+)
 from stages.progress import Progress
 from stages.settings import Settings
 from stages.workers import run_all
@@ -80,7 +87,7 @@ def run(
         split: Card(
             KIND, SCHEMA_VERSION,
             {"data_set": data_set, "layout": found.layout, "split": split, "fps_points": fps_points,
-             **({"mesh_points": config.mesh_points, "seed": config.seed} if "OFF" in found.layout else {})},
+             **({"mesh_points": config.mesh_points, "seed": config.seed} if found.layout == OFF_MESHES else {})},
             {"shapes": fingerprint([source.names, source.labels]), "files": fingerprint(found.files)},
         )
         for split, source in found.splits.items()

@@ -74,6 +74,24 @@ def towards_eye(normals: NDArray[np.floating[Any]], view: View) -> NDArray[np.bo
     return (normals @ _orbit(view).T)[:, 2] < 0
 
 
+def letterbox(
+    image: NDArray[np.uint8], size: tuple[int, int] = TILE
+) -> tuple[Tile, float, NDArray[np.float64]]:
+    """Fit an image (H, W, 3) into a tile of `size` (width, height) without stretching it.
+
+    Returns the tile, and the scale and shift (2,) that take the image's pixels, centres at integers,
+    to the tile's.
+    """
+    height, width = image.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    fitted = (max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2
+    tile = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
+    resized = np.asarray(Image.fromarray(image).resize(fitted, Image.Resampling.BOX))
+    tile[top : top + fitted[1], left : left + fitted[0]] = resized
+    return tile, scale, np.array([left, top]) + (scale - 1) / 2
+
+
 def label(tile: Tile, text: str) -> Tile:
     """Write a line into the upper left corner of a copy of the tile."""
     image = Image.fromarray(tile)

@@ -27,7 +27,7 @@ def print_table(summaries: Summaries, say: Callable[[str], None]) -> None:
             if key in summary["measures"]:
                 measure = summary["measures"][key]
                 say(
-                    f"{task:<15} {name:<20} {100 * measure['mean']:>6.2f} {100 * measure['std']:>6.2f}  "
+                    f"{task:<15} {name:<20} {100 * measure['mean']:>6.2f} {_percent(measure['std']):>6}  "
                     f"{len(measure['runs']):>5}  {summary['init']}"
                 )
 
@@ -60,12 +60,15 @@ def class_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         row = [name]
         for column in columns.values():
             found = column.get(name)
-            row += (
-                [f"{100 * found['mean']:.2f}", f"{100 * found['std']:.2f}"] if found else ["", ""]
-            )
+            row += [_percent(found["mean"]), _percent(found["std"])] if found else ["", ""]
         rows.append(row)
     header = ["class", *(part for name in columns for part in (name, f"{name} std"))]
     return header, rows
+
+
+def _percent(value: float | None) -> str:
+    """A share in percent; a deviation of one value is none."""
+    return "-" if value is None else f"{100 * value:.2f}"
 
 
 def write_classes(path: Path, summary: Mapping[str, Any]) -> None:

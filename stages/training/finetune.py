@@ -1,6 +1,5 @@
 """Fine-tuning on a downstream task: one run a seed, and what they come to together."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
 from stages.training.run_folder import FINE_TUNING, RunFolder, read_card, read_result, write_json
 from stages.training.speed import ask_for_patience
+from stages.training.spread import spread
 from stages.training.tasks import classification, parts
 from stages.training.tasks.detection import task as detection
 from stages.training.tasks.segmentation import task as segmentation
@@ -257,10 +257,7 @@ def _over_runs(runs: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     """Mean, deviation and values of each name over the runs that have it."""
     found = {}
     for name in dict.fromkeys(key for run in runs for key in run):
-        values = [run[name] for run in runs if name in run]
-        mean = math.fsum(values) / len(values)
-        spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
-        found[name] = {"mean": mean, "std": spread, "runs": values}
+        found[name] = spread([run[name] for run in runs if name in run])
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
 from cache.card import Card, fingerprint
@@ -78,6 +78,13 @@ class PretrainConfig(Settings):
     loss: Loss = "mse"
     target_norm: Literal["none", "standardize"] = "none"
     training: LoopConfig = LoopConfig()
+
+    @field_validator("num_points")
+    @classmethod
+    def _points_fill_patches(cls, num_points: int, info: ValidationInfo) -> int:
+        if "encoder" in info.data:
+            info.data["encoder"].check_points(num_points)
+        return num_points
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ WITHOUT_TORCH = [
     ("inspect {root}/small.yaml", "small.yaml: expected a .sens, a workspace"),
     ("inspect {root}/points.zarr/scene0000_00 --sens a.sens", "give both"),
     ("inspect {root} --verify --sens a.sens", "--sens compares with one scene"),
-    ("contact-sheet --workspace {empty}", "points.zarr: not there; run extract first"),
+    ("contact-sheet --workspace {empty}", "no extracted frames, prepared scans or sample world"),
     ("contact-sheet nope --workspace {root}", "nope: no such scene in"),
     ("contact-sheet --scannet nowhere", "--scannet nowhere: no such folder"),
     ("contact-sheet --scannet {empty}", "no annotated scan here"),

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from pipeline.cli import app
 from tests.recordings import write_recording
 from tests.whole_world import prepare_everything
 from tests.without_packages import STAGE_ONE, End, run_without
@@ -25,7 +27,10 @@ COMMANDS = {
     "inspect prefixes": "inspect {root}/teacher/t.zarr",
     "inspect all": "inspect {root}",
     "inspect a recording": "inspect {root}/a.sens --verify",
-    "contact-sheet": "contact-sheet --modelnet40 {root}/m40 --shapenetpart {root}/parts {w}",
+    "inspect frames": "inspect {root}/extracted --verify",
+    "contact-sheet of objects": "contact-sheet --modelnet40 {root}/m40 --shapenetpart {root}/parts {w}",
+    "contact-sheet of frames": "contact-sheet a --workspace {root}/extracted",
+    "contact-sheet of scans": "contact-sheet scene0901_00 {w}",
 }
 # What stage one needs, and what says so.
 REFUSED = {
@@ -48,6 +53,10 @@ def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, End]:
     prepare_everything(root)
     for seed, name in enumerate(("a", "b")):
         write_recording(root / f"{name}.sens", seed=seed, num_frames=2)
+    said = CliRunner().invoke(
+        app, ["extract", f"{root}/a.sens", "--workspace", f"{root}/extracted", "--workers", "1"]
+    )
+    assert said.exit_code == 0, said.output
     commands = [*COMMANDS.values(), *(command for command, _ in REFUSED.values())]
     names = [*COMMANDS, *(f"{name} is refused" for name in REFUSED)]
     found = run_without(STAGE_ONE, [words(command, root) for command in commands])

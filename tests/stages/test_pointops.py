@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from stages import pointops
 from stages.pointops import (
     NEAR_ORIGIN,
     farthest_point_sample,
@@ -13,6 +14,7 @@ from stages.pointops import (
     nearest_neighbors,
     three_nearest,
 )
+from stages.training.networks.set_abstraction import ball_query
 from stages.training.networks.tokenizer import make_patches
 from tests.conftest import REPOSITORY
 
@@ -103,3 +105,36 @@ def test_of_equally_near_centres_the_lower_index_comes_first() -> None:
     near = torch.cdist(queries.double(), many[:, :40].double()).argmin(dim=-1)
     assert torch.equal(found, torch.stack([near, near + 40, near + 80], dim=-1))
     assert three_nearest(queries, many[:, :2])[1].shape == (2, 300, 2)  # fewer than three
+
+
+@pytest.mark.parametrize("limit", [1, 3 * 50 * 7, 3 * 50 * 20 - 1, 3 * 50 * 20])
+def test_neighbours_in_blocks_are_as_in_one(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = torch.rand(3, 50, 3, generator=generator)
+    queries = points[:, :20] + 0.01
+
+    def results() -> list[torch.Tensor]:
+        return [
+            *nearest_neighbors(queries, points, 5),
+            *three_nearest(queries, points),
+            ball_query(queries, points, 0.3, 6),
+        ]
+
+    whole = results()
+    sizes, cdist = [], torch.cdist
+
+    def counted(first: torch.Tensor, second: torch.Tensor, **options: str) -> torch.Tensor:
+        sizes.append(first.shape[0] * first.shape[1] * second.shape[1])
+        return cdist(first, second, **options)
+
+    monkeypatch.setattr(torch, "cdist", counted)
+    monkeypatch.setattr(pointops, "MAX_PAIRS", limit)
+    for ours, one in zip(results(), whole, strict=True):
+        assert torch.equal(ours, one)
+    assert max(sizes) <= max(limit, 3 * 50)  # a query of each cloud at least
+    assert sum(sizes) == 3 * 3 * 50 * 20
+
+
+def test_no_queries_no_neighbours() -> None:
+    values, indices = nearest_neighbors(torch.rand(2, 0, 3), torch.rand(2, 9, 3), 4)
+    assert values.shape == indices.shape == (2, 0, 4)

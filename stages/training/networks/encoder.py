@@ -31,6 +31,14 @@ class EncoderShape(Settings):
             raise ValueError(f"width {self.width} is no multiple of {self.num_heads} heads")
         return self
 
+    def check_points(self, num_points: int) -> None:
+        """Raise ValueError if a cloud of so many points cannot be cut into these patches."""
+        for name in ("patch_size", "num_patches"):
+            if (needed := getattr(self, name)) > num_points:
+                raise ValueError(
+                    f"fewer points than encoder.{name} = {needed} needs; raise this, or lower that"
+                )
+
 
 class PointEncoder(nn.Module):
     """Points (B, N, 3) to the features (B, G, C) of each block."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from stages.pointops import farthest_point_sample, gather_points, outside_graphs
+from stages.pointops import distance_blocks, farthest_point_sample, gather_points, outside_graphs
 from stages.training.networks.normed_linear import stack
 
 
@@ -15,12 +15,14 @@ def ball_query(centers: Tensor, points: Tensor, radius: float, count: int) -> Te
     Where there are fewer, the first one is repeated, as in the reference.
     """
     num_points = points.shape[1]
-    distance = torch.cdist(
-        centers.float(), points.float(), compute_mode="donot_use_mm_for_euclid_dist"
-    )
-    order = torch.arange(num_points, device=points.device).expand_as(distance)
-    order = torch.where(distance < radius, order, num_points)
-    found = order.topk(min(count, num_points), dim=-1, largest=False, sorted=True).values
+    order = torch.arange(num_points, device=points.device)
+    blocks = []
+    for distance in distance_blocks(centers, points):
+        within = torch.where(distance < radius, order, num_points)
+        blocks.append(
+            within.topk(min(count, num_points), dim=-1, largest=False, sorted=True).values
+        )
+    found = torch.cat(blocks, dim=1)
     first = found[..., :1].clamp(max=num_points - 1)
     return torch.where(found == num_points, first, found)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from torch import nn
 
 from stages.settings import Settings
@@ -25,6 +25,14 @@ class FinetuneConfig(Settings):
     frozen_layers: int = Field(0, ge=0)  # the embedding is the first, each block one more
     layer_decay: float = Field(1.0, gt=0, le=1)  # of the rate, a layer towards the input
     training: LoopConfig = LoopConfig()
+
+    @field_validator("num_points", check_fields=False)  # each task has its own
+    @classmethod
+    def _points_fill_patches(cls, num_points: int, info: ValidationInfo) -> int:
+        is_ours = {info.data.get("model"), info.data.get("kind")} & {"transformer", "student"}
+        if is_ours and "encoder" in info.data:
+            info.data["encoder"].check_points(num_points)
+        return num_points
 
 
 @dataclass(frozen=True)

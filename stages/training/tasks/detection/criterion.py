@@ -17,6 +17,8 @@ from stages.training.networks.detections import Prediction, Raw
 from stages.training.processes import mean_over_processes
 from stages.training.tasks.detection.boxes import pairwise_giou
 
+UNWANTED = 1e9  # a cost above all that are finite
+
 
 class CriterionConfig(Settings):
     """Costs of the matching, weights of the losses."""
@@ -58,6 +60,9 @@ def match(found: Prediction, truth: Truth, config: CriterionConfig) -> tuple[Ten
         + config.cost_center * torch.cdist(found.center, truth.center, p=1)
         - config.cost_giou * pairwise_giou(found.boxes, truth.boxes)
     )
+    # Of predictions that are not finite any assignment will do: their loss is not finite either,
+    # and the loop says so.
+    cost = cost.nan_to_num(UNWANTED, UNWANTED, -UNWANTED)
     index = torch.zeros(cost.shape[:2], dtype=torch.long)
     matched = torch.zeros(cost.shape[:2], dtype=torch.bool)
     for scene, count in enumerate(truth.present.sum(dim=1).tolist()):

@@ -1,10 +1,10 @@
 """Semantic segmentation on ScanNet: 8192 points of a scene, 20 classes (the paper's section 4.2.2)."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -54,17 +54,16 @@ class SegmentationConfig(FinetuneConfig):
         clip_norm=10.0, validate_every_epochs=5,
     )  # fmt: skip
 
-    @model_validator(mode="after")
-    def _points_suffice(self) -> Self:
-        shape = self.encoder
-        if self.model == "transformer" and not (
-            shape.num_patches >= NEIGHBORS and shape.patch_size <= self.num_points
-        ):
+    @field_validator("model")
+    @classmethod
+    def _patches_suffice(cls, model: str, info: ValidationInfo) -> str:
+        encoder = info.data.get("encoder")
+        if model == "transformer" and encoder and encoder.num_patches < NEIGHBORS:
             raise ValueError(
-                f"{self.num_points} points in {shape.num_patches} patches of {shape.patch_size}: the "
-                f"head takes {NEIGHBORS} patches, and a patch no more points than there are"
+                f"its head takes {NEIGHBORS} patches, encoder.num_patches is {encoder.num_patches}; "
+                "raise it"
             )
-        return self
+        return model
 
 
 def build(

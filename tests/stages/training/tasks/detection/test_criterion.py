@@ -92,6 +92,18 @@ def test_losses_and_gradients_are_the_references(case: str) -> None:
             np.testing.assert_allclose(gradient, golden[f"{case}/grad/{name}"], atol=1e-4)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("leaf", ["offset", "size", "logits"])
+@pytest.mark.parametrize("case", ["default", "no_gt_at_all"])
+def test_what_is_not_finite_is_matched_and_its_loss_is_not_finite(
+    case: str, leaf: str, value: float
+) -> None:
+    raw, truth = inputs(files()[0], case)
+    getattr(raw, leaf).data[:] = value
+    total, _ = total_loss(raw, truth, CriterionConfig())
+    assert not torch.isfinite(total)
+
+
 def test_boxes_are_the_references() -> None:
     golden = np.load(golden_files("detr3d/boxes.npz")[0])
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from pipeline.cli import app
 from stages.training.checkpoints import load_model
+from stages.training.loop import NonFiniteError
 from stages.training.networks.detector import Detector
 from stages.training.run_folder import read_shown
 from stages.training.tasks.detection import scenes
@@ -61,6 +63,18 @@ def test_both_encoders(world: Path, kind: str) -> None:
     assert table[0] == "class,ap25,ap25 std,ap50,ap50 std"
     assert isinstance(load_model(run / "last"), Detector)
     assert evaluated(world, run) == final
+
+
+def test_a_run_that_diverges_is_stopped_with_its_batch_saved(world: Path) -> None:
+    said = CliRunner().invoke(
+        app, ["finetune", "detection", "--init", "scratch", "--device", "cpu", "--config",
+              str(world / "small.yaml"), "--workspace", str(world), "--set", "detection.name=wild",
+              "--set", "detection.training.lr=1e30", "--set", "detection.training.warmup_epochs=0"],
+    )  # fmt: skip
+    assert isinstance(said.exception, NonFiniteError)
+    saved = world / "finetune" / "detection" / "wild" / "seed0" / "nonfinite"
+    assert f"weights before it, are in {saved}" in str(said.exception)
+    assert load_file(saved / "batch.safetensors")["rows"].shape == (2,)
 
 
 @pytest.mark.slow
