@@ -20,7 +20,7 @@ Summaries = Mapping[str, Mapping[str, Any]]  # of fine-tunings, by task
 
 
 def print_table(summaries: Summaries, say: Callable[[str], None]) -> None:
-    """Say each task's headlines over its seeds, in percent."""
+    """Say each task's headlines over its seeds, in percent; of one seed that it compares with nothing."""
     say(f"{'task':<15} {'measure':<20} {'mean':>6} {'std':>6}  seeds  from")
     for task, summary in summaries.items():
         for key, name in HEADLINES[task]:
@@ -30,6 +30,10 @@ def print_table(summaries: Summaries, say: Callable[[str], None]) -> None:
                     f"{task:<15} {name:<20} {100 * measure['mean']:>6.2f} {_percent(measure['std']):>6}  "
                     f"{len(measure['runs']):>5}  {summary['init']}"
                 )
+    if any(len(summary["seeds"]) == 1 for summary in summaries.values()):
+        say(
+            "one seed says that it runs; to compare, give --seeds 3 here and to --init scratch alike"
+        )
 
 
 def write_table(
