@@ -26,7 +26,7 @@ from pipeline.packages import explained
 # Their work is what they print; all others go on when nobody reads it any more.
 PRINTED = ("inspect", "caption")
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _print_version(wanted: bool) -> None:

@@ -409,3 +409,13 @@ def test_configs_and_command_are_in_the_wheel(tmp_path: Path) -> None:
         for file in (REPOSITORY / "configs").rglob("*.yaml")
     )
     assert done.stdout.strip() == f"{target}/pipeline/config.py {there}"
+
+
+def test_shell_completion_knows_the_commands() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv = ['distill3d']; from pipeline.cli import main; main()"],
+        cwd=REPOSITORY, check=True, capture_output=True, text=True,
+        env={**os.environ, "_DISTILL3D_COMPLETE": "complete_bash", "COMP_WORDS": "distill3d pre",
+             "COMP_CWORD": "1"},
+    )  # fmt: skip
+    assert done.stdout.split() == ["pretrain", "prepare", "predict"]
