@@ -110,7 +110,8 @@ def print_cache_report(report: "CacheReport", store: Path) -> None:
     invalid = sum(report.invalid.values())
     typer.echo(f"  images: {report.images - invalid} valid, {invalid} cannot be decoded")
     for scene_id, count in sorted(report.invalid.items()):
-        typer.echo(f"  not decoded: {scene_id}: {counted(count, 'image')}")
+        why = f" ({report.faults[scene_id]})" if scene_id in report.faults else ""
+        typer.echo(f"  not decoded: {scene_id}: {counted(count, 'image')}{why}")
     for scene_id, error in sorted(report.failed.items()):
         typer.echo(f"  failed: {scene_id}: {error}")
     if report.num_train_rows is None:
@@ -162,6 +163,8 @@ def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) ->
         typer.echo(f"  left out: {name}: {error}")
     if len(report.failed) > MAX_NAMES:
         typer.echo(f"  left out: {len(report.failed) - MAX_NAMES} more")
+    for split, error in sorted(report.failed_splits.items()):
+        typer.echo(f"  failed: {split}: {error}")
     typer.echo(f"  in {store}")
 
 

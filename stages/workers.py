@@ -6,16 +6,16 @@ Processes are spawned, never forked: a forked copy of an open Zarr store deadloc
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.sharedctypes import RawArray
+from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
 Job = TypeVar("Job")
@@ -55,9 +55,55 @@ def run_all(
     With one worker everything runs in this process. An exception fails its job only, and so does a
     worker that dies (killed for memory, a crash in a library): what ran beside it is run again.
     """
-    if workers <= 1 or len(jobs) <= 1:
-        yield from _run_here(work, jobs, update)
+    with _taking_ctrl_c() as ctrl_c:
+        if workers <= 1 or len(jobs) <= 1:
+            yield from _run_here(work, jobs, update, ctrl_c)
+        else:
+            yield from _run_in_processes(work, jobs, workers, update, ctrl_c)
+        ctrl_c.stop_if_pressed()
+
+
+class _CtrlC:
+    """Pressed once, what is running is finished first; pressed again, it stops at once."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        """Take the signal."""
+        if self.pressed:
+            raise KeyboardInterrupt
+        self.pressed = True
+        with suppress(OSError):  # not `print`, which may be at work right now
+            os.write(2, b"what is running is finished first; press Ctrl-C again to stop now\n")
+
+    def stop_if_pressed(self) -> None:
+        """Raise KeyboardInterrupt between two jobs."""
+        if self.pressed:
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def _taking_ctrl_c() -> Iterator[_CtrlC]:
+    """Take Ctrl-C until the context ends, also where a shell's background job has it ignored."""
+    taken = _CtrlC()
+    if threading.current_thread() is not threading.main_thread():  # Python allows it only there
+        yield taken
         return
+    before = signal.signal(signal.SIGINT, taken)
+    try:
+        yield taken
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run_in_processes(
+    work: Work[Job, Result],
+    jobs: Sequence[Job],
+    workers: int,
+    update: Callable[[int], None],
+    ctrl_c: _CtrlC,
+) -> Iterator[Outcome[Job, Result]]:
     progress = RawArray("q", len(jobs))
     left = dict(enumerate(jobs))
     suspects: list[int] = []
@@ -65,7 +111,7 @@ def run_all(
         # After a death, whoever was running is tried alone, to tell the culprit from bystanders.
         batch = [suspects.pop(0)] if suspects else list(left)
         alone, ended = len(batch) == 1, 0
-        for index, outcome in _run_pool(work, jobs, batch, workers, progress, update):
+        for index, outcome in _run_pool(work, jobs, batch, workers, progress, update, ctrl_c):
             if outcome is None and not alone:
                 suspects.append(index)
             else:
@@ -78,7 +124,10 @@ def run_all(
 
 
 def _run_here(
-    work: Work[Job, Result], jobs: Sequence[Job], update: Callable[[int], None]
+    work: Work[Job, Result],
+    jobs: Sequence[Job],
+    update: Callable[[int], None],
+    ctrl_c: _CtrlC,
 ) -> Iterator[Outcome[Job, Result]]:
     finished = 0
     for job in jobs:
@@ -89,34 +138,9 @@ def _run_here(
             current = total
             update(base + total)
 
-        with _interrupt_after():
-            outcome = _attempt(work, job, advance)
-        yield outcome
+        yield _attempt(work, job, advance)
+        ctrl_c.stop_if_pressed()
         finished += current
-
-
-@contextmanager
-def _interrupt_after() -> Iterator[None]:
-    """Let Ctrl-C wait until the running job has ended, as it does with processes; twice is now."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    interrupted = False
-
-    def remember(signum: int, frame: object) -> None:
-        nonlocal interrupted
-        if interrupted:
-            raise KeyboardInterrupt
-        interrupted = True
-        _say_that_it_waits()
-
-    before = signal.signal(signal.SIGINT, remember)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if interrupted:
-        raise KeyboardInterrupt
 
 
 def _run_pool(
@@ -126,6 +150,7 @@ def _run_pool(
     workers: int,
     progress: Any,
     update: Callable[[int], None],
+    ctrl_c: _CtrlC,
 ) -> Iterator[tuple[int, Outcome[Job, Result] | None]]:
     """Yield (job index, outcome), outcome None for jobs that were running when a worker died."""
     executor = ProcessPoolExecutor(
@@ -140,6 +165,7 @@ def _run_pool(
         }
         while waiting:
             done, _ = wait(waiting, POLL_INTERVAL_S, FIRST_COMPLETED)
+            ctrl_c.stop_if_pressed()
             update(sum(max(0, done_so_far) for done_so_far in progress))
             for future in done:
                 index = waiting.pop(future)
@@ -148,16 +174,8 @@ def _run_pool(
                 except BrokenProcessPool:
                     if _was_started(progress, index):
                         yield index, None
-    except KeyboardInterrupt:
-        _say_that_it_waits()
-        raise
     finally:
         _shut_down(executor)
-
-
-def _say_that_it_waits() -> None:
-    text = "what is running is finished first; press Ctrl-C again to stop now"
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _shut_down(executor: ProcessPoolExecutor) -> None:
@@ -183,7 +201,11 @@ _progress: Any = None
 def _start_worker(progress: Any) -> None:
     global _progress
     _progress = progress
-    # Ctrl-C is the parent's to handle: it lets the running jobs end and starts no more.
+    prepare_worker()
+
+
+def prepare_worker() -> None:
+    """Leave Ctrl-C to the parent of this process, and end when it ends, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
@@ -214,6 +236,9 @@ def _attempt(
         return Outcome(job, result=work(job, advance))
     except (ValueError, OSError) as error:  # what a user's data can cause
         return Outcome(job, error=str(error), trace=traceback.format_exc())
+    except MemoryError as error:
+        message = str(error) or "there is not enough memory"
+        return Outcome(job, error=message, trace=traceback.format_exc())
     except Exception as error:
         message = f"{type(error).__name__}: {error} (a fault of ours; --debug shows where)"
         return Outcome(job, error=message, trace=traceback.format_exc())

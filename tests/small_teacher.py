@@ -55,12 +55,14 @@ def write_color_captions(path: Path, *, train: int = 24, val: int = 6) -> None:
     write_captions(path, items, Card("colours", 1, {}, {}))
 
 
-def train_tiny(folder: Path, config: TeacherTrainConfig = CONFIG) -> Path:
+def train_tiny(folder: Path, config: TeacherTrainConfig = CONFIG, *, workers: int = 0) -> Path:
     """Train on the colours and return the teacher's folder."""
     captions = folder / "captions.parquet"
     if not captions.exists():
         folder.mkdir(parents=True, exist_ok=True)
         write_color_captions(captions)
     out = folder / "teacher" / config.name
-    teacher_train.run(config, captions=captions, out=out, device=torch.device("cpu"), workers=0)
+    teacher_train.run(
+        config, captions=captions, out=out, device=torch.device("cpu"), workers=workers
+    )
     return out

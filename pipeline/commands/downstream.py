@@ -77,6 +77,9 @@ def prepare(
             overwrite=overwrite,
         )  # fmt: skip
     print_objects_report(report, data_set.value, store)
+    if report.failed_splits:
+        splits = ", ".join(report.failed_splits)
+        raise Failure(f"{splits}: failed and not stored, see above; the same command tries again")
     if strict and report.failed:
         raise Failure("some shapes could not be read, see above (--strict)")
 

@@ -127,7 +127,7 @@ def _recompute(
         rows = np.flatnonzero(valid)[:ROWS_VERIFIED]
         if len(rows) == 0:
             continue
-        pixels, _ = decode_batch(teacher.tower.preprocessing, [images[row] for row in rows])
+        pixels = decode_batch(teacher.tower.preprocessing, [images[row] for row in rows]).pixels
         again = teacher(torch.from_numpy(pixels))[PREFIX].numpy()
         largest = max(largest, float(np.abs(again - prefix[rows]).max()))
         scale = max(scale, float(np.abs(prefix[rows]).max()))

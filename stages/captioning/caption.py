@@ -15,7 +15,6 @@ from cache.prefixes import PREFIX, VALID, read_array
 from stages.captioning.decode import Captioner
 from stages.captioning.scores import NounScores, noun_finder, score_nouns
 from stages.precompute.caption_pairs import telling_words
-from stages.precompute.clip_images import decode_or_none
 from stages.precompute.decoding import decode_batch
 from stages.precompute.teachers import Teacher
 
@@ -34,9 +33,10 @@ class Judgement:
 
 def caption_image(teacher: Teacher, captioner: Captioner, encoded: bytes, *, beams: int) -> str:
     """Say what an image shows. Raises ValueError if it cannot be decoded."""
-    pixels = decode_or_none(teacher.tower.preprocessing, encoded)
-    if pixels is None:
-        raise ValueError("the image cannot be decoded")
+    try:
+        pixels = teacher.tower.preprocessing(encoded)
+    except ValueError as error:
+        raise ValueError(f"the image cannot be decoded: {error}") from None
     device = teacher.get_buffer("mean").device
     prefix = teacher(torch.from_numpy(pixels.copy())[None].to(device))["prefix"]
     return captioner.captions(prefix, beams=beams)[0]
@@ -89,7 +89,7 @@ def judge(
 def _caption_batch(
     teacher: Teacher, captioner: Captioner, items: Sequence[CaptionedImage]
 ) -> list[str]:
-    pixels, _ = decode_batch(teacher.tower.preprocessing, [item.image for item in items])
+    pixels = decode_batch(teacher.tower.preprocessing, [item.image for item in items]).pixels
     device = teacher.get_buffer("mean").device
     return captioner.captions(teacher(torch.from_numpy(pixels).to(device))["prefix"])
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cache.captions import CaptionedImage, read_captions
 from stages.precompute.clip_images import Preprocessing
-from stages.precompute.decoding import Decoder
+from stages.precompute.decoding import Decoder, started_ahead
 
 END_OF_TEXT = "<|endoftext|>"
 BATCH_IMAGES = 64
@@ -36,17 +36,23 @@ class Pairs:
 def load_pairs(path: Path, split: str, preprocessing: Preprocessing, workers: int) -> Pairs:
     """Decode all images of a split once; those that cannot be decoded are left out and counted.
 
-    Raises ValueError if none is left.
+    Raises ValueError if none is left, and OSError naming an image at which decoding itself failed.
     """
     pixels, captions, invalid = [], [], 0
     with Decoder(preprocessing, workers) as decoder:
-        started = [
-            (batch, decoder.submit([item.image for item in batch]))
+        started = (
+            (
+                batch,
+                decoder.submit(
+                    [item.image for item in batch], [_name(path, item) for item in batch]
+                ),
+            )
             for batch in _batches(list(read_captions(path, split)))
-        ]
-        for batch, pending in started:
-            decoded, valid = pending.result()
-            pixels.append(decoded[valid])
+        )
+        for batch, pending in started_ahead(started):
+            decoded = pending.result()
+            valid = decoded.valid
+            pixels.append(decoded.pixels[valid])
             captions += [
                 tuple(_sentence(caption) for caption in item.captions)
                 for item, usable in zip(batch, valid, strict=True)
@@ -56,6 +62,10 @@ def load_pairs(path: Path, split: str, preprocessing: Preprocessing, workers: in
     if not captions:
         raise ValueError(f"{path}: no usable image of split {split}")
     return Pairs(torch.from_numpy(np.concatenate(pixels)), captions, invalid)
+
+
+def _name(path: Path, item: CaptionedImage) -> str:
+    return f"{path}: {item.scene_id} {item.frame_index}".replace(":  ", ": image ")
 
 
 def _batches(items: list[CaptionedImage]) -> list[list[CaptionedImage]]:

@@ -9,11 +9,16 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+
+# The plugins now: where one cannot be read later, Pillow says that it does not know the bytes.
+from PIL import Image, JpegImagePlugin, PngImagePlugin  # noqa: F401
 
 from stages.sources.images import image_size
 
 MAX_PIXELS = 1 << 26
+BYTES_PER_PIXEL = (
+    16  # at most, while an image is decoded: a progressive JPEG's coefficients and pixels
+)
 Crop = Literal["center", "squash"]
 Pixels = NDArray[np.uint8]
 
@@ -32,9 +37,8 @@ class Preprocessing:
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
 
     def __call__(self, encoded: bytes) -> Pixels:
-        """Decode, resize, crop, convert to RGB: (size, size, 3). Raises ValueError if it cannot."""
-        with Image.open(io.BytesIO(encoded)) as image:
-            return self.apply(image)
+        """Decode, resize, crop, convert to RGB: (size, size, 3). Raises what `open_image` does."""
+        return self.apply(open_image(encoded))
 
     def apply(self, image: Image.Image) -> Pixels:
         """Resize, crop and convert to RGB, in this order, which matters for palettes and alpha.
@@ -61,12 +65,23 @@ class Preprocessing:
         return np.asarray(cut.convert("RGB"))
 
 
-def decode_or_none(preprocessing: Preprocessing, encoded: bytes) -> Pixels | None:
-    """Preprocess one image; None if it is corrupt, cut off or absurdly large."""
+def open_image(encoded: bytes) -> Image.Image:
+    """Decode an image. Raises ValueError if the bytes are corrupt, cut off or absurdly large.
+
+    MemoryError and OSError say nothing of the bytes: the same bytes may decode another time.
+    """
+    width, height = image_size(encoded)
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS}")
     try:
-        width, height = image_size(encoded)
-        if width * height > MAX_PIXELS:
-            return None
-        return preprocessing(encoded)
-    except (ValueError, OSError, SyntaxError, MemoryError, Image.DecompressionBombError):
-        return None
+        image = Image.open(io.BytesIO(encoded))
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # hostile bytes can raise anything in it
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the system's, not Pillow's word for a fault of the bytes
+        # libjpeg calls an image broken too if it finds no memory: then there is none for this either.
+        np.empty(width * height * BYTES_PER_PIXEL, np.uint8)
+        raise ValueError(str(error) or type(error).__name__) from None
+    return image

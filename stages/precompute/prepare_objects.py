@@ -1,6 +1,8 @@
 """Object data sets to the cache: read once, in parallel, ordered by farthest point sampling.
 
-A shape that is missing or malformed is left out, named and counted; the rest is prepared.
+A shape that is missing or malformed is left out, named and counted; the rest is prepared. What says
+nothing of a shape (a file that cannot be read just now, no memory, a process that dies) fails its split:
+nothing of it is stored, and the next run tries again.
 """
 
 from collections.abc import Callable
@@ -43,12 +45,13 @@ class ObjectsConfig(Settings):
 
 @dataclass
 class ObjectsReport:
-    """What was prepared: shapes by split, those that failed and why, published counts."""
+    """What was prepared: shapes by split, shapes and splits that failed and why, published counts."""
 
     layout: str
     shapes: dict[str, int] = field(default_factory=dict)
     complete_before: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    failed_splits: dict[str, str] = field(default_factory=dict)
     published: dict[str, int] = field(default_factory=dict)
 
 
@@ -74,8 +77,9 @@ def run(
     """Prepare all splits of a data set below `root` into the Zarr group `store`.
 
     Splits that are complete are left alone. Raises ValueError if no known layout is at `root`, or none
-    of a split's shapes can be read, and OtherConfigurationError if the store holds another
-    preparation, unless it may be overwritten; then no store is made.
+    of a split's shapes can be read, OSError if the folder cannot be looked at, and
+    OtherConfigurationError if the store holds another preparation, unless it may be overwritten; then
+    no store is made.
     """
     fps_points = 0 if data_set == "shapenetpart" else config.fps_points
     found = find_objects(
@@ -100,12 +104,15 @@ def run(
         }
         total = sum(len(found.splits[split].names) for split in missing)
         with Progress(f"prepare {data_set}", total, "shapes") as progress:
-            shapes = _read_splits(found, list(missing), fps_points, workers, progress)
-        for split in missing:  # all of them before any is written: half a store is none
+            shapes, report.failed_splits = _read_splits(
+                found, list(missing), fps_points, workers, progress
+            )
+        for split in shapes:  # all of them before any is written: half a store is none
             _refuse_none(split, found.splits[split], shapes[split])
-        create_group(store, {})
-        for split, card in missing.items():
-            _write_split(found, split, shapes[split], card, store, report)
+        if shapes:
+            create_group(store, {})
+        for split in shapes:
+            _write_split(found, split, shapes[split], missing[split], store, report)
     return report
 
 
@@ -131,8 +138,11 @@ def _is_complete(
 
 def _read_splits(
     found: Found, splits: list[str], fps_points: int, workers: int, progress: Progress
-) -> dict[str, list[Shape | str]]:
-    """Read the shapes of some splits, all of them in one pool; an error in place of a bad one."""
+) -> tuple[dict[str, list[Shape | str]], dict[str, str]]:
+    """Read the shapes of some splits, all of them in one pool; an error in place of a bad one.
+
+    Returns the splits that were read, and why others were not.
+    """
     shapes: dict[str, list[Shape | str]] = {
         split: ["not read"] * len(found.splits[split].names) for split in splits
     }
@@ -141,11 +151,16 @@ def _read_splits(
         for split in splits
         for first in range(0, len(shapes[split]), SHAPES_PER_JOB)
     ]
+    failed: dict[str, str] = {}
     for outcome in run_all(_read_shapes, jobs, workers=workers, update=progress.update):
         job = outcome.job
-        result = outcome.result or [str(outcome.error)] * len(job.source.names)
-        shapes[job.split][job.first : job.first + len(result)] = result
-    return shapes
+        if outcome.result is None:
+            names = job.source.names
+            failed.setdefault(job.split, f"shapes {names[0]} to {names[-1]}: {outcome.error}")
+            shapes.pop(job.split, None)
+        elif job.split in shapes:
+            shapes[job.split][job.first : job.first + len(outcome.result)] = outcome.result
+    return shapes, failed
 
 
 def _refuse_none(split: str, source: Source, shapes: list[Shape | str]) -> None:
@@ -205,7 +220,10 @@ def _some(source: Source, first: int) -> Source:
 
 
 def _read_shapes(job: _Job, advance: Callable[[int], None]) -> list[Shape | str]:
-    """Read and order some shapes, in a worker; an error stands in place of a shape."""
+    """Read and order some shapes, in a worker; an error stands in place of a shape.
+
+    Raises OSError naming a shape that cannot be read, or not now.
+    """
     shapes: list[Shape | str] = []
     for name, item in zip(job.source.names, job.source.items, strict=True):
         try:
@@ -213,8 +231,10 @@ def _read_shapes(job: _Job, advance: Callable[[int], None]) -> list[Shape | str]
             if len(shape.points) == 0:
                 raise ValueError(f"{name}: has no points")
             shapes.append(shape)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             shapes.append(str(error))
+        except (OSError, MemoryError) as error:
+            raise OSError(f"{name}: {str(error) or 'there is not enough memory'}") from None
     if job.fps_points:
         _order(shapes, job.fps_points)
     advance(len(shapes))

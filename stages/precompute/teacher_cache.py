@@ -5,7 +5,6 @@ so that what is stored does not depend on what else was done in the same run.
 """
 
 import shutil
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
@@ -35,11 +34,10 @@ from cache.scene_group import (
     list_scenes,
     scene_card,
 )
-from stages.precompute.decoding import Decoder, Pending
+from stages.precompute.decoding import Decoder, Pending, started_ahead
 from stages.precompute.teachers import Teacher, TeacherConfig
 from stages.progress import Progress
 
-BATCHES_AHEAD = 3
 # What can change a pixel or a rounding, beside the identity.
 LIBRARIES = ("torch", "open_clip_torch", "timm", "pillow", "numpy")
 
@@ -72,6 +70,7 @@ class CacheReport:
     cached: int = 0
     images: int = 0
     invalid: dict[str, int] = field(default_factory=dict)  # scene -> images that do not decode
+    faults: dict[str, str] = field(default_factory=dict)  # scene -> why the first of them does not
     failed: dict[str, str] = field(default_factory=dict)
     num_train_rows: int | None = None  # None: other processes are not done yet
 
@@ -80,6 +79,8 @@ class CacheReport:
         self.images += card.counts["valid"] + card.counts["invalid"]
         if card.counts["invalid"]:
             self.invalid[scene_id] = card.counts["invalid"]
+            for row, fault in list(card.details.get("invalid", {}).items())[:1]:
+                self.faults[scene_id] = f"row {row}: {fault}"
 
 
 def run(
@@ -163,15 +164,15 @@ class _Cacher:
     def cache(self, scenes: Sequence[SceneImages], *, wait: bool) -> list[SceneImages]:
         """Cache scenes; return those that another process is writing, unless `wait`ing for it."""
         busy = []
-        line = _Line(_ahead(self._decoding(scenes)))
+        line = _Line(started_ahead(self._decoding(scenes)))
         for scene in scenes:
             try:
                 with self._lock(scene, wait=wait):
                     self._cache_scene(scene, line)
             except LockedError:
                 busy.append(scene)
-            except (ValueError, OSError) as error:
-                self.report.failed[scene.scene_id] = str(error)
+            except (ValueError, OSError, MemoryError) as error:
+                self.report.failed[scene.scene_id] = str(error) or "there is not enough memory"
                 self.progress.note(f"{scene.scene_id}: failed (why is said at the end)")
             line.skip_rest_of(scene)
         return busy
@@ -183,48 +184,53 @@ class _Cacher:
         """Start to decode batch after batch; None ends a scene, and so does an error."""
         for scene in scenes:
             try:
-                batch: list[bytes] = []
-                for _, image in iter_images(scene.manifest):
-                    batch.append(image)
-                    if len(batch) == self.config.batch_images:
-                        yield scene, self.decoder.submit(batch)
-                        batch = []
-                if batch:
-                    yield scene, self.decoder.submit(batch)
+                images: list[bytes] = []
+                names: list[str] = []
+                for row, image in iter_images(scene.manifest):
+                    images.append(image)
+                    names.append(f"row {row}")
+                    if len(images) == self.config.batch_images:
+                        yield scene, self.decoder.submit(images, names)
+                        images, names = [], []
+                if images:
+                    yield scene, self.decoder.submit(images, names)
                 yield scene, None
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, MemoryError) as error:
                 yield scene, error
 
     def _cache_scene(self, scene: SceneImages, line: "_Line") -> None:
         if _is_complete(self.store, scene, self.identity, self.report):
             return  # another process was faster
         rows: list[dict[str, NDArray[Any]]] = []
-        valid: list[NDArray[np.bool_]] = []
+        faults: list[str] = []
         for pending in line.batches_of(scene):
-            pixels, usable = pending.result()
-            found = self.teacher(torch.from_numpy(pixels).to(self.device))
+            decoded = pending.result()
+            found = self.teacher(torch.from_numpy(decoded.pixels).to(self.device))
             rows.append({name: value.cpu().numpy() for name, value in found.items()})
-            valid.append(usable)
-            self.done += len(usable)
+            faults += decoded.faults
+            self.done += len(decoded.faults)
             self.progress.update(self.done)
-        self._write(scene, rows, np.concatenate(valid) if valid else np.zeros(0, bool))
+        self._write(scene, rows, faults)
 
     def _write(
-        self, scene: SceneImages, rows: list[dict[str, NDArray[Any]]], valid: NDArray[np.bool_]
+        self, scene: SceneImages, rows: list[dict[str, NDArray[Any]]], faults: Sequence[str]
     ) -> None:
         if not rows:  # a scene without a kept frame has arrays all the same, of no rows
             size = self.teacher.tower.preprocessing.size
             empty = self.teacher(torch.zeros(1, size, size, 3, dtype=torch.uint8).to(self.device))
             rows = [{name: value[:0].cpu().numpy() for name, value in empty.items()}]
         arrays = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+        valid = np.array([not fault for fault in faults], bool)
         for values in arrays.values():
             values[~valid] = 0
+        invalid = {str(row): fault for row, fault in enumerate(faults) if fault}
         card = Card(
             kind=KIND,
             schema_version=SCHEMA_VERSION,
             config=self.identity,
             inputs=scene.inputs(),
-            counts={"valid": int(valid.sum()), "invalid": int((~valid).sum())},
+            counts={"valid": int(valid.sum()), "invalid": len(invalid)},
+            details={"invalid": invalid} if invalid else {},
         )
         final = self.store / scene.scene_id
         with partial_path(final) as partial:
@@ -263,16 +269,6 @@ class _Line:
             if not isinstance(pending, Pending):
                 break
         self._ended = scene
-
-
-def _ahead(batches: Iterator[Started]) -> Iterator[Started]:
-    """Pass batches on, keeping some more started."""
-    waiting: deque[Started] = deque()
-    for item in batches:
-        waiting.append(item)
-        if len(waiting) > BATCHES_AHEAD:
-            yield waiting.popleft()
-    yield from waiting
 
 
 def _is_complete(store: Path, scene: SceneImages, identity: JsonDict, report: CacheReport) -> bool:

@@ -1,5 +1,6 @@
 """Pixels are OpenAI CLIP's, bit for bit, for odd pictures too."""
 
+import errno
 import hashlib
 import io
 import json
@@ -8,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.precompute.clip_images import Preprocessing, decode_or_none
-from stages.precompute.decoding import Decoder
+from stages.precompute.clip_images import Preprocessing
 from tests.conftest import golden_files
 
 CLIP = Preprocessing(
@@ -60,48 +60,29 @@ def jpeg(width: int, height: int) -> bytes:
     return file.getvalue()
 
 
-def bad_images() -> list[bytes]:
+def bad_images() -> list[tuple[bytes, str]]:
     good = jpeg(64, 48)
     # A header that states a size far beyond any camera's, and a cut in the middle.
     huge = good.replace((48).to_bytes(2, "big") + (64).to_bytes(2, "big"), b"\xff\xff\xff\xff")
-    return [b"", b"nothing", good[:-40], huge, good[:200] + good[-2:]]
+    return [
+        (b"", "starts with nothing"),
+        (b"nothing", "neither JPEG nor PNG"),
+        (good[:-40], "no end marker"),
+        (huge, "65535 x 65535 pixels"),
+        (good[:200] + good[-2:], "Truncated File Read"),
+    ]
 
 
-@pytest.mark.parametrize("bad", bad_images(), ids=["empty", "text", "cut", "huge", "hollow"])
-def test_what_does_not_decode_is_none(bad: bytes) -> None:
-    assert decode_or_none(CLIP, bad) is None
+@pytest.mark.parametrize(("bad", "why"), bad_images())
+def test_what_does_not_decode_says_why(bad: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        CLIP(bad)
 
 
-class Crash:
-    """Preprocessing that dies, as a broken decoder would, on one kind of picture."""
+def test_an_error_of_the_system_is_none_of_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
 
-    size = 8
-
-    def __call__(self, encoded: bytes) -> np.ndarray:
-        import os
-
-        if encoded.startswith(jpeg(30, 30)[:200]) and len(encoded) == len(jpeg(30, 30)):
-            os._exit(9)
-        return np.full((8, 8, 3), 7, np.uint8)
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_batches_keep_their_order(workers: int) -> None:
-    images = [jpeg(20 + n, 30) for n in range(40)]
-    images[5] = b"nothing"
-    small = Preprocessing(16, "center", CLIP.mean, CLIP.std)
-    with Decoder(small, workers) as decoder:
-        first, second = decoder.submit(images), decoder.submit(images[:3])
-        pixels, valid = first.result()
-        assert second.result()[0].shape == (3, 16, 16, 3)
-    assert valid.tolist() == [n != 5 for n in range(40)]
-    np.testing.assert_array_equal(pixels[7], small(images[7]))
-    assert not pixels[5].any()
-
-
-def test_a_decoder_that_dies_costs_one_image() -> None:
-    images = [jpeg(20, 20), jpeg(30, 30), jpeg(40, 40)]
-    with Decoder(Crash(), 1) as decoder:  # type: ignore[arg-type]
-        _, valid = decoder.submit(images).result()
-        assert valid.tolist() == [True, False, True]
-        assert decoder.submit(images[:1]).result()[1].tolist() == [True]
+    monkeypatch.setattr(Image, "open", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        CLIP(jpeg(8, 8))

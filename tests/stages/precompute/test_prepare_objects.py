@@ -1,5 +1,6 @@
 """Object data sets in each layout that people have: read, ordered, faulty shapes named and left out."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from typer.testing import CliRunner
 
 from cache.card import CardError, OtherConfigurationError
 from cache.objects import read_objects
+from cache.scene_group import list_scenes
 from pipeline.cli import app
+from stages import workers
 from stages.pointops import farthest_point_sample
 from stages.precompute import prepare_objects
 from stages.precompute.prepare_objects import ObjectsConfig
 from stages.sources import modelnet40, shapenetpart
 from stages.sources.off_mesh import read_off, sample_surface
 from tests.conftest import REPOSITORY, real_data
+from tests.killed_pools import KilledPool
+from tests.stages.precompute.test_extract import tree
 
 MINI = REPOSITORY / "tests" / "golden" / "voting"
 CUBE = """OFF8 6 0
@@ -218,25 +223,62 @@ def test_if_no_shape_of_a_split_can_be_read_no_store_is_left(tmp_path: Path, spl
     assert not (tmp_path / "objects" / "modelnet40.zarr").exists()
 
 
-def test_a_shape_that_may_not_be_read_fails_alone(
+def test_a_split_with_a_shape_that_cannot_be_read_now_fails_alone_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = MINI / "modelnet_mini"
+    name = modelnet40.read_split(root, "train")[3]
+    read_bytes = Path.read_bytes
+
+    def unreadable(path: Path) -> bytes:
+        if path.stem == name:
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", unreadable)
+        report = prepare(tmp_path, "modelnet40", root)
+    assert (report.shapes, report.failed) == ({"test": 4}, {})
+    assert f"{name}: [Errno 5] Input/output error" in report.failed_splits["train"]
+    assert list_scenes(tmp_path / "objects" / "modelnet40.zarr") == ["test"]
+    again = prepare(tmp_path, "modelnet40", root)
+    assert (again.shapes, again.complete_before) == ({"train": 8, "test": 4}, ["test"])
+    prepare(tmp_path / "undisturbed", "modelnet40", root)
+    assert tree(tmp_path / "objects" / "modelnet40.zarr") == tree(
+        tmp_path / "undisturbed" / "objects" / "modelnet40.zarr"
+    )
+
+
+def test_workers_that_are_killed_leave_no_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["prepare", "modelnet40", str(MINI / "modelnet_mini"), "--workers", "2",
+             "--workspace", str(tmp_path / "w"), "--set", "prepare.fps_points=0"]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "ProcessPoolExecutor", KilledPool)
+        said = CliRunner().invoke(app, words)
+    assert "failed: train: shapes " in said.output
+    assert workers.DIED in said.output
+    assert "the same command tries again" in str(said.exception)
+    assert not (tmp_path / "w" / "objects" / "modelnet40.zarr").exists()
+    said = CliRunner().invoke(app, words)
+    assert (said.exit_code, "train: 8 shapes" in said.output) == (0, True)
+
+
+def test_a_folder_that_cannot_be_looked_at_prepares_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = MINI / "modelnet_mini"
     name = modelnet40.read_split(root, "train")[0]
     is_file = Path.is_file
 
-    def refused(path: Path, *_: object) -> bool:
+    def refused(path: Path) -> bool:
         if path.stem == name:
-            raise PermissionError(13, "Permission denied", str(path))
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return is_file(path)
 
-    def read(root: Path, shape_id: str) -> np.ndarray:
-        refused(modelnet40.shape_file(root, shape_id))
-        return read_shape(root, shape_id)
-
-    read_shape = modelnet40.read_shape
-    monkeypatch.setattr(Path, "is_file", refused)
-    monkeypatch.setattr(modelnet40, "read_shape", read)
-    report = prepare(tmp_path, "modelnet40", root)
-    assert report.shapes == {"train": 7, "test": 4}
-    assert "Permission denied" in report.failed[name]
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_file", refused)
+        with pytest.raises(PermissionError, match=f"{name}.txt"):
+            prepare(tmp_path, "modelnet40", root)
+    assert prepare(tmp_path, "modelnet40", root).shapes == {"train": 8, "test": 4}

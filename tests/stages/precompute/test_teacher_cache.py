@@ -26,7 +26,8 @@ from cache.prefixes import (
     write_scene,
 )
 from cache.scene_group import list_scenes, scene_card
-from stages.precompute import extract, teacher_cache
+from stages.precompute import decoding, extract, teacher_cache
+from stages.precompute.clip_images import Preprocessing, open_image
 from stages.precompute.decoding import decode_batch
 from stages.precompute.extract_scene import ExtractConfig
 from stages.precompute.teacher_cache import CacheReport
@@ -34,6 +35,7 @@ from stages.precompute.teachers import Teacher, TeacherConfig, load_teacher
 from stages.sources.scannet_layout import find_scenes, scenes_from_files
 from stages.sources.sens_writer import write_sens
 from tests.conftest import REPOSITORY
+from tests.killed_pools import KilledPool
 from tests.recordings import header, make_frame, make_room, write_scannet
 from tests.small_teacher import train_tiny
 from tests.stages.precompute.test_extract import tree
@@ -82,7 +84,7 @@ def test_rows_are_the_teachers_own(workspace: Path, teacher: Teacher, cached: Pa
     for scene_id in list_scenes(workspace / "points.zarr"):
         prefix = read_array(cached, scene_id, PREFIX)
         images = [image for _, image in iter_images(frames_path(workspace / "frames", scene_id))]
-        pixels, _ = decode_batch(teacher.tower.preprocessing, images[:3])
+        pixels = decode_batch(teacher.tower.preprocessing, images[:3]).pixels
         expected = teacher(torch.from_numpy(pixels))["prefix"].numpy()
         assert (prefix.dtype, prefix.shape) == (np.float16, (len(images), 3, 64))
         np.testing.assert_array_equal(prefix[:3], expected.astype(np.float16))
@@ -157,6 +159,8 @@ def test_an_image_that_does_not_decode_is_a_row_that_is_not_valid(
     assert len(read_frames(frames / "odd.parquet")) == 4
     report = run(tmp_path, teacher, tmp_path)
     assert (report.invalid, report.failed, report.num_train_rows) == ({"odd": 1}, {}, 3)
+    assert report.faults == {"odd": "row 1: broken data stream when reading image file"}
+    assert run(tmp_path, teacher, tmp_path).faults == report.faults
     store = tmp_path / "teacher" / "tiny.zarr"
     prefix, valid = read_array(store, "odd", PREFIX), read_array(store, "odd", VALID)
     assert valid.tolist() == [True, False, True, True]
@@ -225,6 +229,40 @@ def test_one_bad_scene_never_stops_the_others(
     assert sorted(report.failed) == ["scene0000_01", "scene0001_00"]
     assert "damaged" in report.failed["scene0000_01"]
     assert (report.cached, report.num_train_rows) == (2, None)  # not over part of the scenes
+
+
+def test_decoders_that_are_killed_leave_nothing_behind(
+    workspace: Path, teacher: Teacher, cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "ProcessPoolExecutor", KilledPool)
+        report = run(workspace, teacher, tmp_path, workers=1)
+    store = tmp_path / "teacher" / "tiny.zarr"
+    assert (report.cached, report.num_train_rows, list_scenes(store)) == (0, None, [])
+    assert sorted(report.failed) == list_scenes(cached)
+    assert "row 0: decoding its image failed: its worker" in report.failed["scene0000_00"]
+    assert run(workspace, teacher, tmp_path, workers=1).cached == 4
+    assert tree(store) == tree(cached)
+
+
+def test_a_scene_that_finds_no_memory_fails_alone(
+    workspace: Path, teacher: Teacher, cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = iter_images(frames_path(workspace / "frames", "scene0000_01"))
+    bad = list(images)[2][1]
+
+    def decode(self: Preprocessing, encoded: bytes) -> np.ndarray:
+        if encoded == bad:
+            raise MemoryError
+        return self.apply(open_image(encoded))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Preprocessing, "__call__", decode)
+        report = run(workspace, teacher, tmp_path)
+    why = "row 2: decoding its image failed: there is not enough memory"
+    assert (report.cached, report.failed) == (3, {"scene0000_01": why})
+    assert run(workspace, teacher, tmp_path).cached == 1
+    assert tree(tmp_path / "teacher" / "tiny.zarr") == tree(cached)
 
 
 def test_values_that_float16_cannot_hold_are_refused(tmp_path: Path) -> None:

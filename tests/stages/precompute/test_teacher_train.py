@@ -12,10 +12,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from cache.card import CardError
 from stages.captioning.caption import judge
 from stages.captioning.decode import load_captioner
-from stages.precompute import caption_trainer
+from stages.precompute import caption_trainer, decoding
 from stages.precompute.caption_pairs import telling_words, train_tokenizer, word_presence
 from stages.precompute.clipcap import load_checkpoint, load_mapper
 from stages.precompute.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
+from tests.killed_pools import KilledPool
 from tests.small_teacher import CONFIG, train_tiny, write_color_captions
 
 
@@ -61,12 +62,26 @@ def test_a_stopped_training_goes_on_exactly(
         with pytest.raises(KeyboardInterrupt):
             train_tiny(tmp_path / "stopped")
     stopped = train_tiny(tmp_path / "stopped")
-    for name in ("clipcap.pt", "open_clip_model.safetensors", "metrics.jsonl", "artifact.json"):
-        if name == "clipcap.pt":
-            first, second = (load_checkpoint(folder / name) for folder in (whole, stopped))
-            assert all(torch.equal(first[key], second[key]) for key in first)
-        else:
-            assert (whole / name).read_bytes() == (stopped / name).read_bytes(), name
+    assert_equal(whole, stopped)
+
+
+def assert_equal(first: Path, second: Path) -> None:
+    """Two trained teachers are the same."""
+    for name in ("open_clip_model.safetensors", "metrics.jsonl", "artifact.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    states = [load_checkpoint(folder / CHECKPOINT_FILE) for folder in (first, second)]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_decoders_that_are_killed_train_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(decoding, "ProcessPoolExecutor", KilledPool)
+        with pytest.raises(OSError, match=r"captions.parquet: scene0000_00 0: decoding its image"):
+            train_tiny(tmp_path / "killed", workers=1)
+    assert not (tmp_path / "killed" / "teacher" / "tiny").exists()
+    assert_equal(train_tiny(tmp_path / "killed", workers=1), train_tiny(tmp_path / "undisturbed"))
 
 
 def test_it_is_trained_once_and_never_mixed(tmp_path: Path) -> None:
