@@ -35,7 +35,7 @@ from cache.scene_group import (
     list_scenes,
     scene_card,
 )
-from stages.precompute.decoding import Decoder, Pending
+from stages.precompute.decoding import Decoder, DecodingError, Pending
 from stages.precompute.teachers import Teacher, TeacherConfig
 from stages.progress import Progress
 
@@ -170,8 +170,8 @@ class _Cacher:
                     self._cache_scene(scene, line)
             except LockedError:
                 busy.append(scene)
-            except (ValueError, OSError) as error:
-                self.report.failed[scene.scene_id] = str(error)
+            except (ValueError, OSError, MemoryError) as error:
+                self.report.failed[scene.scene_id] = str(error) or type(error).__name__
                 self.progress.note(f"{scene.scene_id}: failed (why is said at the end)")
             line.skip_rest_of(scene)
         return busy
@@ -201,7 +201,11 @@ class _Cacher:
         rows: list[dict[str, NDArray[Any]]] = []
         valid: list[NDArray[np.bool_]] = []
         for pending in line.batches_of(scene):
-            pixels, usable = pending.result()
+            try:
+                pixels, usable = pending.result()
+            except DecodingError as error:
+                row = sum(map(len, valid)) + error.index
+                raise OSError(f"row {row}: {error.why}; run the same command again") from None
             found = self.teacher(torch.from_numpy(pixels).to(self.device))
             rows.append({name: value.cpu().numpy() for name, value in found.items()})
             valid.append(usable)
