@@ -6,7 +6,7 @@ import torch
 
 
 def choose_device(name: str) -> torch.device:
-    """Return `auto`'s choice (CUDA if there is one), `cpu` or `cuda[:i]`.
+    """Return `auto`'s choice (CUDA if there is one), `cpu` or `cuda[:i]`, which becomes the current one.
 
     Under torchrun each process of a node takes the GPU of its LOCAL_RANK. Raises ValueError if
     there is no such device.
@@ -21,6 +21,8 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"--device {name}: not to be had here: {reason}") from None
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)  # where Triton launches its kernels, wherever the tensors are
     return device
 
 

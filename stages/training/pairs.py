@@ -1,8 +1,8 @@
 """All pairs of cloud and target, read once from the cache into memory of the device.
 
 int16 millimetres and float16 targets, as they are stored: ScanNet's 77,000 training frames are
-7.6 GB of points and 1.2 GB of prefixes. What does not fit on the device stays in pinned memory of the
-host, and is fetched a batch at a time.
+7.6 GB of points and 1.2 GB of prefixes. What does not fit on the device stays in the host's memory,
+and is fetched a batch at a time.
 """
 
 import math
@@ -56,7 +56,15 @@ class Pairs:
         return self._fetch(self.targets, rows).float()
 
     def _fetch(self, values: Tensor, rows: Tensor) -> Tensor:
-        return values[rows.to(values.device)].to(self.device, non_blocking=True)
+        rows = rows.to(values.device)
+        if values.device.type == self.device.type:
+            return values[rows]
+        # Gathered in pinned memory, from which the copy runs beside what the host does next. torch
+        # gives that memory to nobody else until the copy is done.
+        shape = (len(rows), *values.shape[1:])
+        staged = torch.empty(shape, dtype=values.dtype, pin_memory=True)
+        torch.index_select(_bytes(values), 0, rows, out=_bytes(staged))
+        return staged.to(self.device, non_blocking=True)
 
     def only(self, kept: Tensor) -> "Pairs":
         """Those where `kept` (N,) bool."""
@@ -127,6 +135,11 @@ def load_pairs(
     return pairs
 
 
+def _bytes(values: Tensor) -> Tensor:
+    """Rows as bytes, (N, ...) to (N, D): a hundred times faster to select than int16."""
+    return values.flatten(1).view(torch.uint8)
+
+
 def _place(
     num_bytes: int, device: torch.device
 ) -> Callable[[tuple[int, ...], torch.dtype], Tensor]:
@@ -136,7 +149,7 @@ def _place(
     free, _ = torch.cuda.mem_get_info(device)
     if num_bytes < MAX_SHARE * free:
         return lambda shape, dtype: torch.empty(shape, dtype=dtype, device=device)
-    return lambda shape, dtype: torch.empty(shape, dtype=dtype, pin_memory=True)
+    return lambda shape, dtype: torch.empty(shape, dtype=dtype)
 
 
 def _matching_scenes(

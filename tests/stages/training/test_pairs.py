@@ -1,6 +1,7 @@
 """Pairs: read as stored, matched by fingerprint, rows without a target dropped."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +69,26 @@ def test_a_scene_without_any_target_is_no_pair(tmp_path: Path) -> None:
     write_random_pair(tmp_path, "a", "train", [False, False])
     with pytest.raises(ValueError, match="no frame of train with a valid target"):
         load_pairs(tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr", ("train",), CPU)
+
+
+def test_rows_of_the_host_come_through_pinned_memory_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another device is played by `meta`, which holds nothing, and pinned memory by plain memory."""
+    write_random_pair(tmp_path, "a", "train", [True] * 6)
+    pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr", ("train",), CPU)
+    rows, empty, staged = torch.tensor([4, 0, 4]), torch.empty, []
+
+    def pinned(*size: object, pin_memory: bool, **options: torch.dtype) -> torch.Tensor:
+        assert pin_memory
+        staged.append(empty(*size, **options))
+        return staged[-1]
+
+    monkeypatch.setattr(torch, "empty", pinned)
+    away = replace(pairs, device=torch.device("meta"))
+    for values in (pairs.points, pairs.targets, pairs.points):
+        fetched = away._fetch(values, rows)
+        assert fetched.is_meta
+        assert (fetched.shape, fetched.dtype) == ((3, *values.shape[1:]), values.dtype)
+        assert torch.equal(staged[-1], values[rows])
+    assert len({part.data_ptr() for part in staged}) == 3
