@@ -24,7 +24,7 @@ COMMON = --config "$(CONFIG)" --workspace "$(WORKSPACE)" $(CHANGES) $(ARGS)
 DEMO := workspace/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install extract teacher-cache pretrain prepare finetune-all demo test check bench clean
+.PHONY: help install extract teacher-cache pretrain prepare finetune-all demo test test-slow test-stress check bench clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -83,6 +83,12 @@ demo: install ## The whole pipeline on the built-in sample world, offline, on a 
 
 test: install ## All tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 $(ARGS)
+
+test-slow: install ## The slow tests, one after the other
+	$(BIN)/python -m pytest -m slow -n 0 $(ARGS)
+
+test-stress: install ## Tests again and again on a busy machine; goes on where it was stopped
+	$(BIN)/python -m tests.harness.stress $(ARGS)
 
 check: install ## Lint, format, types, import contracts
 	$(BIN)/ruff check .
