@@ -366,6 +366,7 @@ def test_pack_sens_says_what_it_found(distill3d: Shell, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.processes
 def test_ctrl_c_lets_running_scenes_end(tmp_path: Path, workers: str) -> None:
     """Exit 130 with the way to go on; no half scene is left."""
     files = []

@@ -122,6 +122,7 @@ def test_running_again_does_nothing(
     assert tree(cached) == before
 
 
+@pytest.mark.processes
 def test_processes_and_shares_write_the_same_bytes(
     workspace: Path, teacher: Teacher, cached: Path, tmp_path: Path
 ) -> None:
@@ -322,6 +323,7 @@ def command(workspace: Path, *start: str) -> list[str]:
     ]  # fmt: skip
 
 
+@pytest.mark.processes
 def test_torchrun_divides_the_scenes(workspace: Path, cached: Path, tmp_path: Path) -> None:
     root = shutil.copytree(workspace, tmp_path / "root")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
@@ -334,6 +336,7 @@ def test_torchrun_divides_the_scenes(workspace: Path, cached: Path, tmp_path: Pa
     assert read_statistics(root / "teacher" / "tiny.zarr").num_rows == 12
 
 
+@pytest.mark.processes
 def test_killed_and_run_again(tmp_path: Path) -> None:
     """SIGKILL at several moments; what is there counts, and the contents come out the same."""
     root = tmp_path / "killed"
@@ -354,9 +357,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
             command(root, sys.executable, "-m"), cwd=REPOSITORY, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
-        deadline = time.monotonic() + 30
         while len(list_scenes(store)) < moment and process.poll() is None:
-            assert time.monotonic() < deadline
             time.sleep(0.002)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
