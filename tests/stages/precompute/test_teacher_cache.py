@@ -287,7 +287,9 @@ def test_the_true_size_with_random_weights(workspace: Path, tmp_path: Path) -> N
 
 
 def test_clip_global_is_one_token(workspace: Path, teacher: Teacher) -> None:
-    config = TeacherConfig(kind="clip-global", model=str(workspace / "teacher" / "tiny"))
+    config = TeacherConfig(
+        name="clip", kind="clip-global", model=str(workspace / "teacher" / "tiny")
+    )
     alone = load_teacher(config, trained=workspace)
     pixels = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8)
     assert alone(pixels)["prefix"].shape == (2, 1, 16)
