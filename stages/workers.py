@@ -6,16 +6,16 @@ Processes are spawned, never forked: a forked copy of an open Zarr store deadloc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.sharedctypes import RawArray
-from types import FrameType
 from typing import Any, Generic, Protocol, TypeVar
 
 Job = TypeVar("Job")
@@ -55,55 +55,9 @@ def run_all(
     With one worker everything runs in this process. An exception fails its job only, and so does a
     worker that dies (killed for memory, a crash in a library): what ran beside it is run again.
     """
-    with _taking_ctrl_c() as ctrl_c:
-        if workers <= 1 or len(jobs) <= 1:
-            yield from _run_here(work, jobs, update, ctrl_c)
-        else:
-            yield from _run_in_processes(work, jobs, workers, update, ctrl_c)
-        ctrl_c.stop_if_pressed()
-
-
-class _CtrlC:
-    """Pressed once, what is running is finished first; pressed again, it stops at once."""
-
-    def __init__(self) -> None:
-        self.pressed = False
-
-    def __call__(self, number: int, _: FrameType | None) -> None:
-        """Take the signal."""
-        if self.pressed:
-            raise KeyboardInterrupt
-        self.pressed = True
-        with suppress(OSError):  # not `print`, which may be at work right now
-            os.write(2, b"what is running is finished first; press Ctrl-C again to stop now\n")
-
-    def stop_if_pressed(self) -> None:
-        """Raise KeyboardInterrupt between two jobs."""
-        if self.pressed:
-            raise KeyboardInterrupt
-
-
-@contextmanager
-def _taking_ctrl_c() -> Iterator[_CtrlC]:
-    """Take Ctrl-C until the context ends, also where a shell's background job has it ignored."""
-    taken = _CtrlC()
-    if threading.current_thread() is not threading.main_thread():  # Python allows it only there
-        yield taken
+    if workers <= 1 or len(jobs) <= 1:
+        yield from _run_here(work, jobs, update)
         return
-    before = signal.signal(signal.SIGINT, taken)
-    try:
-        yield taken
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _run_in_processes(
-    work: Work[Job, Result],
-    jobs: Sequence[Job],
-    workers: int,
-    update: Callable[[int], None],
-    ctrl_c: _CtrlC,
-) -> Iterator[Outcome[Job, Result]]:
     progress = RawArray("q", len(jobs))
     left = dict(enumerate(jobs))
     suspects: list[int] = []
@@ -111,7 +65,7 @@ def _run_in_processes(
         # After a death, whoever was running is tried alone, to tell the culprit from bystanders.
         batch = [suspects.pop(0)] if suspects else list(left)
         alone, ended = len(batch) == 1, 0
-        for index, outcome in _run_pool(work, jobs, batch, workers, progress, update, ctrl_c):
+        for index, outcome in _run_pool(work, jobs, batch, workers, progress, update):
             if outcome is None and not alone:
                 suspects.append(index)
             else:
@@ -124,10 +78,7 @@ def _run_in_processes(
 
 
 def _run_here(
-    work: Work[Job, Result],
-    jobs: Sequence[Job],
-    update: Callable[[int], None],
-    ctrl_c: _CtrlC,
+    work: Work[Job, Result], jobs: Sequence[Job], update: Callable[[int], None]
 ) -> Iterator[Outcome[Job, Result]]:
     finished = 0
     for job in jobs:
@@ -138,9 +89,43 @@ def _run_here(
             current = total
             update(base + total)
 
-        yield _attempt(work, job, advance)
-        ctrl_c.stop_if_pressed()
+        with _listening() as interrupt:
+            outcome = _attempt(work, job, advance)
+        if interrupt.asked:
+            raise KeyboardInterrupt
+        yield outcome
         finished += current
+
+
+class _Interrupt:
+    """Remembers a first Ctrl-C; the second one is raised where the program is."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, signum: int, frame: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        text = "what is running is finished first; press Ctrl-C again to stop now"
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def _listening() -> Iterator[_Interrupt]:
+    """Let Ctrl-C wait until what runs has ended, with one worker as with many; twice is now.
+
+    Whatever SIGINT did before: a shell that starts a job in the background has it ignored.
+    """
+    interrupt = _Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _run_pool(
@@ -150,7 +135,6 @@ def _run_pool(
     workers: int,
     progress: Any,
     update: Callable[[int], None],
-    ctrl_c: _CtrlC,
 ) -> Iterator[tuple[int, Outcome[Job, Result] | None]]:
     """Yield (job index, outcome), outcome None for jobs that were running when a worker died."""
     executor = ProcessPoolExecutor(
@@ -159,23 +143,25 @@ def _run_pool(
         initializer=_start_worker,
         initargs=(progress,),
     )
-    try:
-        waiting: dict[Future[Outcome[Job, Result]], int] = {
-            executor.submit(_in_worker, work, jobs[index], index): index for index in batch
-        }
-        while waiting:
-            done, _ = wait(waiting, POLL_INTERVAL_S, FIRST_COMPLETED)
-            ctrl_c.stop_if_pressed()
-            update(sum(max(0, done_so_far) for done_so_far in progress))
-            for future in done:
-                index = waiting.pop(future)
-                try:
-                    yield index, future.result()
-                except BrokenProcessPool:
-                    if _was_started(progress, index):
-                        yield index, None
-    finally:
-        _shut_down(executor)
+    with _listening() as interrupt:
+        try:
+            waiting: dict[Future[Outcome[Job, Result]], int] = {
+                executor.submit(_in_worker, work, jobs[index], index): index for index in batch
+            }
+            while waiting:
+                done, _ = wait(waiting, POLL_INTERVAL_S, FIRST_COMPLETED)
+                update(sum(max(0, done_so_far) for done_so_far in progress))
+                for future in done:
+                    index = waiting.pop(future)
+                    try:
+                        yield index, future.result()
+                    except BrokenProcessPool:
+                        if _was_started(progress, index):
+                            yield index, None
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+        finally:
+            _shut_down(executor)
 
 
 def _shut_down(executor: ProcessPoolExecutor) -> None:
@@ -237,7 +223,7 @@ def _attempt(
     except (ValueError, OSError) as error:  # what a user's data can cause
         return Outcome(job, error=str(error), trace=traceback.format_exc())
     except MemoryError as error:
-        message = str(error) or "there is not enough memory"
+        message = str(error) or "there was not enough memory"
         return Outcome(job, error=message, trace=traceback.format_exc())
     except Exception as error:
         message = f"{type(error).__name__}: {error} (a fault of ours; --debug shows where)"

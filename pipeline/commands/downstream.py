@@ -78,8 +78,7 @@ def prepare(
         )  # fmt: skip
     print_objects_report(report, data_set.value, store)
     if report.failed_splits:
-        splits = ", ".join(report.failed_splits)
-        raise Failure(f"{splits}: failed and not stored, see above; the same command tries again")
+        raise Failure(f"{', '.join(report.failed_splits)}: not prepared, see above; try again")
     if strict and report.failed:
         raise Failure("some shapes could not be read, see above (--strict)")
 

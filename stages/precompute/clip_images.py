@@ -44,7 +44,8 @@ class Preprocessing:
         """Resize, crop and convert to RGB, in this order, which matters for palettes and alpha.
 
         Sizes and offsets are those of torchvision's Resize and CenterCrop, which OpenAI's CLIP
-        (clip/clip.py, `_transform`) uses; EXIF orientation is ignored, as there.
+        (clip/clip.py, `_transform`) uses; EXIF orientation is ignored, as there. Raises ValueError if
+        the picture is a line that would be absurdly large once resized.
         """
         how = Image.Resampling[self.interpolation.upper()]
         if self.crop == "squash":
@@ -58,6 +59,11 @@ class Preprocessing:
                 if width <= height
                 else (int(self.size * width / height), self.size)
             )
+            if sides[0] * sides[1] > MAX_PIXELS:
+                raise ValueError(
+                    f"{width} x {height} pixels would be {sides[0]} x {sides[1]} before the middle is "
+                    f"cut out, more than {MAX_PIXELS}"
+                )
             image = image.resize(sides, how)
         # Python's round: half to even.
         left, top = (round((side - self.size) / 2.0) for side in image.size)

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.precompute.clip_images import Pixels, Preprocessing
-from stages.workers import DIED, prepare_worker
+from stages.workers import prepare_worker
 
 IMAGES_PER_TASK = 16
 BATCHES_AHEAD = 3
+DIED = "the process that decodes it died (out of memory, or a crash in a library)"
+NO_MEMORY = "there was no memory to decode it"
 # None of them says anything of an image.
 FAILURES = (BrokenProcessPool, MemoryError, OSError)
 
@@ -72,7 +74,7 @@ class Decoder:
                 try:
                     done.append(pool.submit(decode_batch, self._preprocessing, [image]).result())
                 except FAILURES as error:
-                    raise OSError(f"{name}: decoding its image failed: {_said(error)}") from None
+                    raise OSError(f"{name}: {_said(error)}; run the same command again") from None
         return _joined(done)
 
 
@@ -147,6 +149,9 @@ def _joined(parts: Sequence[Decoded]) -> Decoded:
 
 
 def _said(error: BaseException) -> str:
-    if isinstance(error, BrokenProcessPool):
-        return DIED
-    return str(error) or "there is not enough memory"
+    match error:
+        case BrokenProcessPool():
+            return DIED
+        case MemoryError():
+            return NO_MEMORY
+    return str(error)

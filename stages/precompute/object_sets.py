@@ -190,8 +190,5 @@ def _find_scanobjectnn(root: Path, variant: str) -> Found:
 
 
 def _sizes(paths: Sequence[Path]) -> tuple[tuple[str, int], ...]:
-    """Names and sizes; a file that is not there has size -1, and is reported when it is read.
-
-    Raises OSError if a file cannot be looked at: the sizes of all tell the inputs of every split apart.
-    """
+    """Names and sizes; a file that is not there has size -1, and is reported when it is read."""
     return tuple((path.name, path.stat().st_size if path.is_file() else -1) for path in paths)

@@ -1,8 +1,6 @@
 """Object data sets to the cache: read once, in parallel, ordered by farthest point sampling.
 
-A shape that is missing or malformed is left out, named and counted; the rest is prepared. What says
-nothing of a shape (a file that cannot be read just now, no memory, a process that dies) fails its split:
-nothing of it is stored, and the next run tries again.
+A shape that is missing or malformed is left out, named and counted; the rest is prepared.
 """
 
 from collections.abc import Callable
@@ -45,7 +43,7 @@ class ObjectsConfig(Settings):
 
 @dataclass
 class ObjectsReport:
-    """What was prepared: shapes by split, shapes and splits that failed and why, published counts."""
+    """What was prepared: shapes by split, those left out and why, splits that failed, published counts."""
 
     layout: str
     shapes: dict[str, int] = field(default_factory=dict)
@@ -76,8 +74,9 @@ def run(
 ) -> ObjectsReport:
     """Prepare all splits of a data set below `root` into the Zarr group `store`.
 
-    Splits that are complete are left alone. Raises ValueError if no known layout is at `root`, or none
-    of a split's shapes can be read, OSError if the folder cannot be looked at, and
+    Splits that are complete are left alone. A split of which a file could not be tried (a failing
+    disk, a process that died) is a failure of the report and not stored, and the next call tries again.
+    Raises ValueError if no known layout is at `root`, or none of a split's shapes can be read, and
     OtherConfigurationError if the store holds another preparation, unless it may be overwritten; then
     no store is made.
     """
@@ -104,9 +103,7 @@ def run(
         }
         total = sum(len(found.splits[split].names) for split in missing)
         with Progress(f"prepare {data_set}", total, "shapes") as progress:
-            shapes, report.failed_splits = _read_splits(
-                found, list(missing), fps_points, workers, progress
-            )
+            shapes = _read_splits(found, list(missing), fps_points, workers, progress, report)
         for split in shapes:  # all of them before any is written: half a store is none
             _refuse_none(split, found.splits[split], shapes[split])
         if shapes:
@@ -137,11 +134,16 @@ def _is_complete(
 
 
 def _read_splits(
-    found: Found, splits: list[str], fps_points: int, workers: int, progress: Progress
-) -> tuple[dict[str, list[Shape | str]], dict[str, str]]:
+    found: Found,
+    splits: list[str],
+    fps_points: int,
+    workers: int,
+    progress: Progress,
+    report: ObjectsReport,
+) -> dict[str, list[Shape | str]]:
     """Read the shapes of some splits, all of them in one pool; an error in place of a bad one.
 
-    Returns the splits that were read, and why others were not.
+    A split of which a job failed is left out, and is a failure of the report.
     """
     shapes: dict[str, list[Shape | str]] = {
         split: ["not read"] * len(found.splits[split].names) for split in splits
@@ -151,16 +153,15 @@ def _read_splits(
         for split in splits
         for first in range(0, len(shapes[split]), SHAPES_PER_JOB)
     ]
-    failed: dict[str, str] = {}
     for outcome in run_all(_read_shapes, jobs, workers=workers, update=progress.update):
         job = outcome.job
         if outcome.result is None:
             names = job.source.names
-            failed.setdefault(job.split, f"shapes {names[0]} to {names[-1]}: {outcome.error}")
-            shapes.pop(job.split, None)
-        elif job.split in shapes:
+            why = f"shapes {names[0]} to {names[-1]}: {outcome.error}"
+            report.failed_splits.setdefault(job.split, why)
+        else:
             shapes[job.split][job.first : job.first + len(outcome.result)] = outcome.result
-    return shapes, failed
+    return {split: own for split, own in shapes.items() if split not in report.failed_splits}
 
 
 def _refuse_none(split: str, source: Source, shapes: list[Shape | str]) -> None:
@@ -220,10 +221,7 @@ def _some(source: Source, first: int) -> Source:
 
 
 def _read_shapes(job: _Job, advance: Callable[[int], None]) -> list[Shape | str]:
-    """Read and order some shapes, in a worker; an error stands in place of a shape.
-
-    Raises OSError naming a shape that cannot be read, or not now.
-    """
+    """Read and order some shapes, in a worker; an error stands in place of a shape."""
     shapes: list[Shape | str] = []
     for name, item in zip(job.source.names, job.source.items, strict=True):
         try:
@@ -231,10 +229,10 @@ def _read_shapes(job: _Job, advance: Callable[[int], None]) -> list[Shape | str]
             if len(shape.points) == 0:
                 raise ValueError(f"{name}: has no points")
             shapes.append(shape)
-        except ValueError as error:
+        except ValueError as error:  # of the file itself; anything else fails all of the split
             shapes.append(str(error))
         except (OSError, MemoryError) as error:
-            raise OSError(f"{name}: {str(error) or 'there is not enough memory'}") from None
+            raise OSError(f"{name}: {str(error) or 'there was not enough memory'}") from None
     if job.fps_points:
         _order(shapes, job.fps_points)
     advance(len(shapes))

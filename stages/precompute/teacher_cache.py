@@ -105,7 +105,7 @@ def run(
     with ExitStack() as running:
         with lock(locks / store.name, wait=True):
             running.enter_context(claim(locks / f"{store.name}.running", identity))
-            _prepare_store(store, config, identity, overwrite)
+            _prepare_store(store, config, identity, teacher.tower.pooling, overwrite)
         scenes = find_scenes(frames, points, report)
         mine = scenes[share[0] :: share[1]]
         todo = [scene for scene in mine if not _is_complete(store, scene, identity, report)]
@@ -172,7 +172,7 @@ class _Cacher:
             except LockedError:
                 busy.append(scene)
             except (ValueError, OSError, MemoryError) as error:
-                self.report.failed[scene.scene_id] = str(error) or "there is not enough memory"
+                self.report.failed[scene.scene_id] = str(error) or type(error).__name__
                 self.progress.note(f"{scene.scene_id}: failed (why is said at the end)")
             line.skip_rest_of(scene)
         return busy
@@ -284,7 +284,9 @@ def _is_complete(store: Path, scene: SceneImages, identity: JsonDict, report: Ca
     return True
 
 
-def _prepare_store(store: Path, config: TeacherConfig, identity: JsonDict, overwrite: bool) -> None:
+def _prepare_store(
+    store: Path, config: TeacherConfig, identity: JsonDict, pooling: str | None, overwrite: bool
+) -> None:
     """Make the store, or refuse one of another teacher. Scenes of other frames are replaced."""
     there = group_attributes(store).get("teacher", {}).get("identity")
     if there is not None and there != identity:
@@ -299,6 +301,7 @@ def _prepare_store(store: Path, config: TeacherConfig, identity: JsonDict, overw
         "identity": identity,
         "config": config.model_dump(mode="json", exclude={"batch_images"}),
         "versions": versions,
+        "pooling": pooling,  # of timm's towers: how tokens become the embedding
         "decoder": f"Pillow {versions['pillow']}",
     }
     create_group(store, {"teacher": about})

@@ -14,12 +14,14 @@ MAX_VERTICES = 50_000_000
 def read_off(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return vertices (V, 3) and triangles (F, 3); polygons are cut into fans.
 
-    Raises ValueError naming the file if it is not a whole OFF mesh, and OSError if it cannot be read.
+    Raises ValueError naming the file if it is not a whole OFF mesh.
     """
     try:
         words = path.read_text().split()
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected an OFF mesh, it is no text: {error}") from None
+        raise ValueError(f"{path}: not text: {error}") from None
     if not words or not words[0].startswith("OFF"):
         raise ValueError(f"{path}: expected an OFF mesh, it begins with {' '.join(words)[:20]!r}")
     rest = words[0][3:]

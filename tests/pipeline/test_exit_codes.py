@@ -10,6 +10,8 @@ from tests.pipeline.test_cli import Shell, distill3d, one_line
 from tests.whole_world import prepare_everything
 from tests.without_packages import End, run_without
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["distill3d"]
 
 # Of each command: its words, and what it must say. {root} has everything, {empty} nothing.

@@ -13,6 +13,8 @@ from tests.pipeline.test_cli import Shell, distill3d, one_line
 from tests.recordings import write_recording
 from tests.small_teacher import write_color_captions
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["distill3d"]
 
 TINY = """

@@ -10,6 +10,8 @@ from tests.recordings import write_recording
 from tests.whole_world import prepare_everything
 from tests.without_packages import STAGE_ONE, End, run_without
 
+pytestmark = pytest.mark.processes
+
 # Each runs in the workspace that the ones before it left.
 COMMANDS = {
     "pretrain": "pretrain --device cpu {c} {w}",

@@ -4,13 +4,16 @@ import errno
 import hashlib
 import io
 import json
+import subprocess
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stages.precompute.clip_images import Preprocessing
-from tests.conftest import golden_files
+from tests.conftest import REPOSITORY, golden_files
 
 CLIP = Preprocessing(
     224, "center", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -86,3 +89,36 @@ def test_an_error_of_the_system_is_none_of_the_bytes(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Image, "open", full)
     with pytest.raises(OSError, match="Too many open files"):
         CLIP(jpeg(8, 8))
+
+
+LINE = """
+import io
+from PIL import Image
+from tests.stages.precompute.test_clip_images import CLIP, jpeg
+
+def peak() -> int:
+    lines = open("/proc/self/status").read().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
+CLIP(jpeg(640, 480))
+before = peak()
+for size in ((16_000, 1), (1, 16_000)):
+    try:
+        CLIP(jpeg(*size))
+    except ValueError as error:
+        print(error)
+print(peak() - before)
+"""
+
+
+def test_a_picture_that_is_a_line_takes_no_memory() -> None:
+    """16000 x 1: with its short side at 224 pixels, the long one would be 3.6 million."""
+    done = subprocess.run(
+        [sys.executable, "-c", LINE], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    wide, tall, megabytes = done.stdout.splitlines()
+    assert wide.startswith("16000 x 1 pixels would be 3584000 x 224 before")
+    assert tall.startswith("1 x 16000 pixels would be 224 x 3584000 before")
+    assert int(megabytes) < 100
+    assert replace(CLIP, crop="squash")(jpeg(16_000, 1)).shape == (224, 224, 3)
+    assert CLIP(jpeg(16_000, 40)).shape == (224, 224, 3)

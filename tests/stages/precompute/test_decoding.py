@@ -66,7 +66,7 @@ def test_an_image_at_which_every_process_dies_is_named_and_others_go_on() -> Non
     images = [jpeg(20, 20), jpeg(30, 30), jpeg(40, 40)]
     with Decoder(Dying(30), 2) as decoder:  # type: ignore[arg-type]
         bad, good = submitted(decoder, images), submitted(decoder, images[:1])
-        with pytest.raises(OSError, match=r"row 1: decoding its image failed: its worker .* died"):
+        with pytest.raises(OSError, match=r"row 1: the process that decodes it died"):
             bad.result()
         assert good.result().faults == ("",)
         assert submitted(decoder, images[2:]).result().faults == ("",)
@@ -76,7 +76,7 @@ def test_processes_that_are_killed_say_nothing_of_images(monkeypatch: pytest.Mon
     monkeypatch.setattr(decoding, "ProcessPoolExecutor", KilledPool)
     with (
         Decoder(SMALL, 2) as decoder,
-        pytest.raises(OSError, match="row 0: decoding its image failed: its worker process died"),
+        pytest.raises(OSError, match="row 0: the process that decodes it died"),
     ):
         submitted(decoder, [jpeg(20, 20)]).result()
 
@@ -111,3 +111,23 @@ def test_no_memory_is_never_a_fault_of_the_bytes() -> None:
         check=True,
     )  # fmt: skip
     assert set(done.stdout.splitlines()) == {"no memory", "2000"}
+
+
+ORPHANS = """
+import os, signal
+from stages.precompute.decoding import Decoder
+from tests.stages.precompute.test_decoding import SMALL, jpeg, submitted
+
+if __name__ == "__main__":
+    with Decoder(SMALL, 2) as decoder:
+        submitted(decoder, [jpeg(20, 20)] * 40).result()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_decoders_end_when_their_parent_is_killed() -> None:
+    """They hold its standard output: reading it ends when the last of them does."""
+    done = subprocess.run(
+        [sys.executable, "-c", ORPHANS], cwd=REPOSITORY, stdout=subprocess.PIPE, timeout=300
+    )
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")

@@ -78,7 +78,9 @@ def test_decoders_that_are_killed_train_nothing(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(decoding, "ProcessPoolExecutor", KilledPool)
-        with pytest.raises(OSError, match=r"captions.parquet: scene0000_00 0: decoding its image"):
+        with pytest.raises(
+            OSError, match=r"captions.parquet: scene0000_00 0: the process that decodes it died"
+        ):
             train_tiny(tmp_path / "killed", workers=1)
     assert not (tmp_path / "killed" / "teacher" / "tiny").exists()
     assert_equal(train_tiny(tmp_path / "killed", workers=1), train_tiny(tmp_path / "undisturbed"))

@@ -27,7 +27,7 @@ from stages.training.tasks.classification import (
 )
 from stages.training.tasks.setup import frozen_modules, layer_of, rate_of
 from tests.objects_world import invoke, prepare_boxes
-from tests.running import read_until, start
+from tests.running import LAST_RESORT_S, read_until, start
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,7 @@ def test_a_task_that_fails_does_not_stop_the_others(world: Path) -> None:
            "--set=classification.name=some", "--set=classification.training.epochs=1")  # fmt: skip
 
 
+@pytest.mark.processes
 def test_a_signal_stops_all_tasks_without_a_table(world: Path) -> None:
     process = start(
         ["-m", "pipeline", "finetune-all", "--init", "scratch", "--name", "stopped", "--device", "cpu",
@@ -121,7 +122,7 @@ def test_a_signal_stops_all_tasks_without_a_table(world: Path) -> None:
     )  # fmt: skip
     read_until(process, "epoch 2/20000")
     process.send_signal(signal.SIGTERM)
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=LAST_RESORT_S)
     assert process.returncode == 143, errors
     assert "finetune classification: stopped on SIGTERM after step" in said
     assert "finetune parts" not in said
