@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cache.captions import CaptionedImage, captions_card, read_captions
 from cache.frames import KEPT, frames_path, read_frames
@@ -42,10 +43,8 @@ def caption_image(teacher: Teacher, captioner: Captioner, encoded: bytes, *, bea
     return captioner.captions(prefix, beams=beams)[0]
 
 
-def caption_frame(
-    captioner: Captioner, *, frames: Path, store: Path, scene_id: str, frame_index: int, beams: int
-) -> str:
-    """Say what the cached prefix of a frame says: no image is opened.
+def frame_prefix(*, frames: Path, store: Path, scene_id: str, frame_index: int) -> Tensor:
+    """The cached prefix (L, D) of a frame: no image is opened, and no model is needed.
 
     Raises ValueError if the frame was not sampled, not kept, or could not be decoded.
     """
@@ -59,7 +58,11 @@ def caption_frame(
         raise ValueError(f"{where}: this frame was rejected: {row['status']}")
     if not read_array(store, scene_id, VALID)[row["row"]]:
         raise ValueError(f"{where}: its image could not be decoded")
-    prefix = torch.from_numpy(read_array(store, scene_id, PREFIX)[row["row"]]).float()
+    return torch.from_numpy(read_array(store, scene_id, PREFIX)[row["row"]]).float()
+
+
+def caption_prefix(captioner: Captioner, prefix: Tensor, *, beams: int) -> str:
+    """Say what a prefix (L, D) says."""
     return captioner.captions(prefix[None].to(captioner.model.device), beams=beams)[0]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cache.captions import CaptionedImage, read_captions
-from stages.precompute.clip_images import Preprocessing
+from stages.precompute.clip_images import Pixels, Preprocessing
 from stages.precompute.decoding import Decoder, DecodingError
 
 END_OF_TEXT = "<|endoftext|>"
@@ -34,15 +34,19 @@ class Pairs:
 
 
 def load_pairs(path: Path, split: str, preprocessing: Preprocessing, workers: int) -> Pairs:
-    """Decode all images of a split once; those that cannot be decoded are left out and counted.
+    """Decode all images of a split once.
 
-    Raises ValueError if none is left.
+    Empty captions are left out. Images that cannot be decoded, or of which nothing is said, are left
+    out and counted. Raises ValueError if none is left, and OSError if one could not be tried now.
     """
-    pixels, captions, invalid = [], [], 0
+    pixels: list[Pixels] = []
+    captions: list[tuple[str, ...]] = []
+    items = list(read_captions(path, split))
+    described = [item for item in items if _sentences(item)]
+    invalid = len(items) - len(described)
     with Decoder(preprocessing, workers) as decoder:
         started = [
-            (batch, decoder.submit([item.image for item in batch]))
-            for batch in _batches(list(read_captions(path, split)))
+            (batch, decoder.submit([item.image for item in batch])) for batch in _batches(described)
         ]
         for batch, pending in started:
             try:
@@ -53,13 +57,13 @@ def load_pairs(path: Path, split: str, preprocessing: Preprocessing, workers: in
                 raise OSError(f"{where}: {error.why}; run the same command again") from None
             pixels.append(decoded[valid])
             captions += [
-                tuple(_sentence(caption) for caption in item.captions)
-                for item, usable in zip(batch, valid, strict=True)
-                if usable
+                _sentences(item) for item, usable in zip(batch, valid, strict=True) if usable
             ]
             invalid += int((~valid).sum())
     if not captions:
-        raise ValueError(f"{path}: no usable image of split {split}")
+        raise ValueError(
+            f"{path}: no usable image of split {split}, one that decodes and that something is said of"
+        )
     return Pairs(torch.from_numpy(np.concatenate(pixels)), captions, invalid)
 
 
@@ -67,10 +71,10 @@ def _batches(items: list[CaptionedImage]) -> list[list[CaptionedImage]]:
     return [items[n : n + BATCH_IMAGES] for n in range(0, len(items), BATCH_IMAGES)]
 
 
-def _sentence(caption: str) -> str:
-    """The official inference ends a caption at the first full stop, so each must have one."""
-    text = " ".join(caption.replace(".", " ").split())
-    return f"{text}."
+def _sentences(item: CaptionedImage) -> tuple[str, ...]:
+    """What is said of an image; the official inference ends at the first full stop, so each has one."""
+    texts = (" ".join(caption.replace(".", " ").split()) for caption in item.captions)
+    return tuple(f"{text}." for text in texts if text)
 
 
 def train_tokenizer(captions: Sequence[tuple[str, ...]], vocabulary: int) -> Any:

@@ -5,7 +5,7 @@ mapper and GPT-2 frozen too. `small_tower` and `small_language_model` make all o
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ def run(
     device: torch.device,
     workers: int = 1,
     overwrite: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Card:
     """Train on the split `train` of a captions file and save the teacher in the folder `out`.
 
@@ -59,6 +60,11 @@ def run(
         with partial_path(out) as folder:
             folder.mkdir()
             parts, train, val = _set_up(config, captions, folder, workers)
+            for split, pairs in (("train", train), ("val", val)):
+                if pairs.num_invalid:
+                    say(
+                        f"  {split}: {pairs.num_invalid} images left out: not decoded, or nothing said"
+                    )
             metrics = _train(config, parts, train, val, device, state_file, wanted)
             _save(folder, parts, metrics, wanted)
             commit(folder, out)
@@ -85,7 +91,7 @@ def _set_up(
     shape = MapperShape(
         config.mapper, embed_dim, config.prefix_length, language_model.config.n_embd
     )
-    words = nn.Linear(embed_dim, len(telling_words(train.captions)))
+    words = nn.Linear(embed_dim, max(1, len(telling_words(train.captions))))
     return Parts(clip, language_model, tokenizer, build_mapper(shape), words, about), train, val
 
 

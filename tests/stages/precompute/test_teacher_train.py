@@ -9,14 +9,21 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from cache.card import CardError
+from cache.captions import CaptionedImage, write_captions
+from cache.card import Card, CardError
 from stages.captioning.caption import judge
 from stages.captioning.decode import load_captioner
 from stages.precompute import caption_trainer
-from stages.precompute.caption_pairs import telling_words, train_tokenizer, word_presence
+from stages.precompute.caption_pairs import (
+    load_pairs,
+    telling_words,
+    train_tokenizer,
+    word_presence,
+)
+from stages.precompute.clip_images import Preprocessing
 from stages.precompute.clipcap import load_checkpoint, load_mapper
 from stages.precompute.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
-from tests.small_teacher import CONFIG, train_tiny, write_color_captions
+from tests.small_teacher import CONFIG, jpeg, train_tiny, write_color_captions
 
 
 def test_the_folder_has_the_official_layouts(tmp_path: Path) -> None:
@@ -141,3 +148,37 @@ def test_norms_of_a_trained_tower_know_their_batches(
         trainer.visual(trainer._pixels(trainer.train_set.pixels, augment=False))
     ratios = [(a.median() / b.median()).item() for a, b in zip(running, given, strict=True)]
     assert all(0.8 < ratio < 1.2 for ratio in ratios), ratios
+
+
+def test_captions_that_tell_no_images_apart_have_a_loss_all_the_same(tmp_path: Path) -> None:
+    """All alike: there is no word to learn to name, which once made the loss NaN."""
+    items = [
+        CaptionedImage(
+            jpeg((n, n, n), n), ("a wall",), f"scene{n:04d}_00", 0, "val" if n < 4 else "train"
+        )
+        for n in range(20)
+    ]
+    write_captions(tmp_path / "captions.parquet", items, Card("walls", 1, {}, {}))
+    folder = train_tiny(tmp_path, CONFIG.model_copy(update={"epochs": 1}))
+    (line,) = (folder / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["caption_loss"] > 0
+
+
+def test_a_prefix_that_leaves_no_room_for_words_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"prefix_length = 96: the language model has 96 positions"
+    ):
+        train_tiny(tmp_path, CONFIG.model_copy(update={"prefix_length": 96}))
+
+
+def test_empty_captions_are_left_out_and_images_without_any_too(tmp_path: Path) -> None:
+    captions = [("",), (" . ", "a red wall"), ("a blue wall",), ("...",)] * 6
+    items = [
+        CaptionedImage(jpeg((9, 9, n), n), own, f"scene{n:04d}_00", 0, "val" if n < 4 else "train")
+        for n, own in enumerate(captions)
+    ]
+    path = tmp_path / "captions.parquet"
+    write_captions(path, items, Card("walls", 1, {}, {}))
+    pairs = load_pairs(path, "train", Preprocessing(8, "center", (0.5,) * 3, (0.5,) * 3), 0)
+    assert set(pairs.captions) == {("a red wall.",), ("a blue wall.",)}
+    assert (len(pairs), pairs.num_invalid) == (10, 10)
