@@ -162,6 +162,8 @@ def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) ->
         typer.echo(f"  left out: {name}: {error}")
     if len(report.failed) > MAX_NAMES:
         typer.echo(f"  left out: {len(report.failed) - MAX_NAMES} more")
+    for split, error in report.failed_splits.items():
+        typer.echo(f"  failed: {split}: {error}")
     typer.echo(f"  in {store}")
 
 

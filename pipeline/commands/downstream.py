@@ -77,6 +77,8 @@ def prepare(
             overwrite=overwrite,
         )  # fmt: skip
     print_objects_report(report, data_set.value, store)
+    if report.failed_splits:
+        raise Failure(f"{', '.join(report.failed_splits)}: not prepared, see above; try again")
     if strict and report.failed:
         raise Failure("some shapes could not be read, see above (--strict)")
 

@@ -190,12 +190,5 @@ def _find_scanobjectnn(root: Path, variant: str) -> Found:
 
 
 def _sizes(paths: Sequence[Path]) -> tuple[tuple[str, int], ...]:
-    """Names and sizes; a file that is not to be had has size -1, and is reported when it is read."""
-    return tuple((path.name, _size(path)) for path in paths)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else -1
-    except OSError:
-        return -1
+    """Names and sizes; a file that is not there has size -1, and is reported when it is read."""
+    return tuple((path.name, path.stat().st_size if path.is_file() else -1) for path in paths)
