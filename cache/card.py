@@ -73,5 +73,9 @@ def differences(found: JsonDict, asked: JsonDict, prefix: str = "") -> list[str]
         if isinstance(there, dict) and isinstance(wanted, dict):
             lines += differences(there, wanted, f"{prefix}{key}.")
         elif there != wanted:
-            lines.append(f"{prefix}{key}: {json.dumps(there)} there, {json.dumps(wanted)} asked")
+            lines.append(f"{prefix}{key}: {_said(there)} there, {_said(wanted)} asked")
     return lines
+
+
+def _said(value: object) -> str:
+    return "not set" if value is None else json.dumps(value)

@@ -11,6 +11,7 @@ from cache.card import OtherConfigurationError
 from pipeline.commands import (
     data,
     downstream,
+    finetune_all,
     finetuning,
     judging,
     looking,
@@ -20,11 +21,12 @@ from pipeline.commands import (
 )
 from pipeline.commands.options import STOPPED, Failure, is_first_process
 from pipeline.config import ConfigError
+from pipeline.packages import explained
 
 # Their work is what they print; all others go on when nobody reads it any more.
 PRINTED = ("inspect", "caption")
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _print_version(wanted: bool) -> None:
@@ -57,7 +59,7 @@ app.command("teacher-cache")(teacher.teacher_cache)
 app.command("pretrain")(student.pretrain)
 app.command("prepare")(downstream.prepare)
 app.command("finetune")(finetuning.finetune)
-app.command("finetune-all")(finetuning.finetune_all)
+app.command("finetune-all")(finetune_all.finetune_all)
 app.command("probe")(probing.probe)
 app.command("evaluate")(judging.evaluate)
 app.command("predict")(judging.predict)
@@ -81,10 +83,10 @@ def main() -> NoReturn:
             _say("stopped; the same command goes on from here", debug=False)
         raise
     except (ConfigError, OtherConfigurationError) as error:
-        _say(str(error), debug=debug)
+        _say(explained(error), debug=debug)
         sys.exit(2)
     except (Failure, ValueError, OSError, ImportError) as error:
-        _say(str(error), debug=debug)
+        _say(explained(error), debug=debug)
         sys.exit(1)
     sys.exit(0)
 

@@ -5,14 +5,18 @@ section, so a command can run where another stage's packages are not installed.
 """
 
 import difflib
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -53,14 +57,23 @@ def load_section(config: str, section: str, schema: type[S], overrides: Sequence
     """
     assert section in SECTIONS
     values = _read_with_base(_find(config), seen=())
-    source = {}  # of a value: the file, unless --set gave it
     for text in overrides:
-        source[_assign(values, text)] = f"--set {text}"
+        _assign(values, text)
     try:
         return schema.model_validate(values.get(section) or {})
     except ValidationError as error:
-        lines = _explain(error, section, schema, lambda key: source.get(key, config))
+        lines = _explain(error, section, schema, overrides, config)
         raise ConfigError("; ".join(lines)) from None
+
+
+def check_file(config: str) -> None:
+    """See that a configuration is there, is YAML, and has known sections. Raises ConfigError."""
+    _read_with_base(_find(config), seen=())
+
+
+def check_override(text: str) -> None:
+    """See that `section.key=value` is such, of a known section. Raises ConfigError."""
+    _assign({}, text)
 
 
 def validated(schema: type[S], values: Mapping[str, Any]) -> S:
@@ -68,7 +81,15 @@ def validated(schema: type[S], values: Mapping[str, Any]) -> S:
     try:
         return schema.model_validate(dict(values))
     except ValidationError as error:
-        raise ConfigError(f"an artifact's configuration is of another version: {error}") from None
+        raise ConfigError(
+            f"an artifact's configuration is of another version: {in_a_line(error)}"
+        ) from None
+
+
+def in_a_line(error: ValidationError) -> str:
+    """What a schema found wrong, key by key."""
+    said = (f"{'.'.join(map(str, item['loc']))}: {_message(item)}" for item in error.errors())
+    return "; ".join(said)
 
 
 def shipped_configs() -> list[str]:
@@ -128,8 +149,8 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _assign(values: dict[str, Any], text: str) -> str:
-    """Apply one `section.key=value` in place, and return its `section.key`."""
+def _assign(values: dict[str, Any], text: str) -> None:
+    """Apply one `section.key=value` in place."""
     path, equals, raw = text.partition("=")
     *parents, key = path.strip().split(".")
     if not equals or not parents:
@@ -145,24 +166,45 @@ def _assign(values: dict[str, Any], text: str) -> str:
             target[parent] = {}
         target = target[parent]
     target[key] = value
-    return path.strip()
 
 
 def _explain(
     error: ValidationError,
     section: str,
     schema: type[BaseModel],
-    source: Callable[[str], str],
+    overrides: Sequence[str],
+    config: str,
 ) -> Iterable[str]:
     for item in error.errors():
         parents = ".".join([section, *map(str, item["loc"][:-1])])
         where = ".".join([section, *map(str, item["loc"])])
+        source = _source(where, overrides, config)
         if item["type"] == "extra_forbidden":
             known = [f"{parents}.{name}" for name in _fields_at(schema, item["loc"][:-1])]
-            yield f"{source(where)}: unknown key {where}{_closest(where, known)}"
+            yield f"{source}: unknown key {where}{_closest(where, known)}"
         else:
-            message = item["msg"].removeprefix("Value error, ")
-            yield f"{source(where)}: {where} = {item['input']!r}: {message}"
+            yield f"{source}: {where}{_shown(item['input'])}: {_message(item)}"
+
+
+def _source(where: str, overrides: Sequence[str], config: str) -> str:
+    """Who gave a value, or a part of it: the last --set of it, else the file."""
+    for text in reversed(overrides):
+        key = text.partition("=")[0].strip()
+        if f"{key}.".startswith(f"{where}.") or f"{where}.".startswith(f"{key}."):
+            return f"--set {text}"
+    return config
+
+
+def _message(item: "ErrorDetails") -> str:
+    return item["msg"].removeprefix("Value error, ")
+
+
+def _shown(value: object) -> str:
+    """A value as YAML has it; nothing of a whole section, whose message says what is wrong in it."""
+    if isinstance(value, dict):
+        return ""
+    plain = value is None or isinstance(value, bool)
+    return f" = {json.dumps(value) if plain else repr(value)}"
 
 
 def _fields_at(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:

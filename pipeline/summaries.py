@@ -8,6 +8,7 @@ import typer
 
 from cache.frames import KEPT
 from pipeline.workspace import Workspace
+from stages.training.spread import said
 
 if TYPE_CHECKING:
     from stages.precompute.extract import ExtractReport
@@ -161,6 +162,8 @@ def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) ->
         typer.echo(f"  left out: {name}: {error}")
     if len(report.failed) > MAX_NAMES:
         typer.echo(f"  left out: {len(report.failed) - MAX_NAMES} more")
+    for split, error in report.failed_splits.items():
+        typer.echo(f"  failed: {split}: {error}")
     typer.echo(f"  in {store}")
 
 
@@ -181,7 +184,7 @@ def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
     )
     for name, measure in summary["measures"].items():
         runs = ", ".join(f"{value:.4f}" for value in measure["runs"])
-        typer.echo(f"  {name:<22} {measure['mean']:.4f} +- {measure['std']:.4f}   ({runs})")
+        typer.echo(f"  {name:<22} {said(measure)}" + (f"   ({runs})" if measure["std"] else ""))
     if "by_class" in summary:
         write_classes(out / "by_class.csv", summary)
         header, rows = class_rows(summary)
@@ -204,11 +207,16 @@ def print_evaluated(found: "Evaluated", weights: str, run: Path) -> None:
 
 
 def print_probe(found: Mapping[str, Any], source: str, data: str) -> None:
-    """Say what few labels reach on frozen features."""
-    typer.echo(f"probe of {source} on {data}, frozen features:")
-    typer.echo(f"  linear SVM       {found['svm_accuracy']:.4f}")
-    for name, score in found["few_shot"].items():
-        typer.echo(f"  {name:<16} {score['mean']:.4f} +- {score['std']:.4f}")
+    """Say what few labels reach on frozen features, beside random weights and seed for seed."""
+    typer.echo(
+        f"probe of {source} on {data}, a linear SVM on frozen features, {counted(found['seeds'], 'seed')}:"
+    )
+    columns = {"trained": "these weights", "random": "random weights", "difference": "difference"}
+    arms = next(iter(found["measures"].values()))
+    typer.echo(f"  {'':<16} " + " ".join(f"{columns[arm]:<18}" for arm in arms))
+    for name, measure in found["measures"].items():
+        cells = (said(measure[arm], sign="+" if arm == "difference" else "") for arm in arms)
+        typer.echo(f"  {name:<16} " + " ".join(f"{cell:<18}" for cell in cells))
 
 
 def print_scans_report(report: "ScansReport", store: Path) -> None:

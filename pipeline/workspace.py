@@ -55,7 +55,17 @@ class Workspace:
 
     def pretrained(self, name: str) -> Path:
         """A pre-training's folder."""
-        return self.root / "pretrain" / name
+        return self.all_pretrained / name
+
+    @property
+    def all_pretrained(self) -> Path:
+        """All pre-trainings."""
+        return self.root / "pretrain"
+
+    @property
+    def all_objects(self) -> Path:
+        """All prepared object data sets."""
+        return self.root / "objects"
 
     @property
     def scans(self) -> Path:
@@ -64,7 +74,7 @@ class Workspace:
 
     def objects(self, name: str) -> Path:
         """A prepared object data set, one Zarr group."""
-        return self.root / "objects" / f"{name}.zarr"
+        return self.all_objects / f"{name}.zarr"
 
     def finetuned(self, task: str, name: str) -> Path:
         """A fine-tuning's folder, with one run in it a seed."""

@@ -89,34 +89,43 @@ def _run_here(
             current = total
             update(base + total)
 
-        with _interrupt_after():
+        with _listening() as interrupt:
             outcome = _attempt(work, job, advance)
+        if interrupt.asked:
+            raise KeyboardInterrupt
         yield outcome
         finished += current
 
 
-@contextmanager
-def _interrupt_after() -> Iterator[None]:
-    """Let Ctrl-C wait until the running job has ended, as it does with processes; twice is now."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    interrupted = False
+class _Interrupt:
+    """Remembers a first Ctrl-C; the second one is raised where the program is."""
 
-    def remember(signum: int, frame: object) -> None:
-        nonlocal interrupted
-        if interrupted:
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __call__(self, signum: int, frame: object) -> None:
+        if self.asked:
             raise KeyboardInterrupt
-        interrupted = True
-        _say_that_it_waits()
+        self.asked = True
+        text = "what is running is finished first; press Ctrl-C again to stop now"
+        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    before = signal.signal(signal.SIGINT, remember)
+
+@contextmanager
+def _listening() -> Iterator[_Interrupt]:
+    """Let Ctrl-C wait until what runs has ended, with one worker as with many; twice is now.
+
+    Whatever SIGINT did before: a shell that starts a job in the background has it ignored.
+    """
+    interrupt = _Interrupt()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupt
+        return
+    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        yield
+        yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
-    if interrupted:
-        raise KeyboardInterrupt
 
 
 def _run_pool(
@@ -134,30 +143,25 @@ def _run_pool(
         initializer=_start_worker,
         initargs=(progress,),
     )
-    try:
-        waiting: dict[Future[Outcome[Job, Result]], int] = {
-            executor.submit(_in_worker, work, jobs[index], index): index for index in batch
-        }
-        while waiting:
-            done, _ = wait(waiting, POLL_INTERVAL_S, FIRST_COMPLETED)
-            update(sum(max(0, done_so_far) for done_so_far in progress))
-            for future in done:
-                index = waiting.pop(future)
-                try:
-                    yield index, future.result()
-                except BrokenProcessPool:
-                    if _was_started(progress, index):
-                        yield index, None
-    except KeyboardInterrupt:
-        _say_that_it_waits()
-        raise
-    finally:
-        _shut_down(executor)
-
-
-def _say_that_it_waits() -> None:
-    text = "what is running is finished first; press Ctrl-C again to stop now"
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    with _listening() as interrupt:
+        try:
+            waiting: dict[Future[Outcome[Job, Result]], int] = {
+                executor.submit(_in_worker, work, jobs[index], index): index for index in batch
+            }
+            while waiting:
+                done, _ = wait(waiting, POLL_INTERVAL_S, FIRST_COMPLETED)
+                update(sum(max(0, done_so_far) for done_so_far in progress))
+                for future in done:
+                    index = waiting.pop(future)
+                    try:
+                        yield index, future.result()
+                    except BrokenProcessPool:
+                        if _was_started(progress, index):
+                            yield index, None
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+        finally:
+            _shut_down(executor)
 
 
 def _shut_down(executor: ProcessPoolExecutor) -> None:

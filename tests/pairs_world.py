@@ -58,7 +58,7 @@ def write_pair(
     count = len(clouds)
     create_store(root / "points.zarr")
     card = Card("extracted scene", 1, {}, {"scene_id": scene_id, "split": split},
-                counts={"statuses": {"kept": count}})  # fmt: skip
+                counts={"statuses": {"kept": count}}, details={"damage": None})  # fmt: skip
     writer = PointsWriter(
         root / "points.zarr" / scene_id, points_per_frame=clouds.shape[1], max_frames=count
     )
@@ -66,11 +66,14 @@ def write_pair(
         writer.append(cloud)
     writer.finish(card)
     _write_manifest(root / "frames", scene_id, split, count, card)
-    teacher = {"identity": {"preprocessing": {"crop": "center"}}}
+    identity = {"preprocessing": {"crop": "center", "size": 32}, "tower_sha256": "0" * 64,
+                "precision": "fp32", "mapper_sha256": None}  # fmt: skip
+    config = {"kind": "random", "source": "", "model": "boxes", "pretrained": "no"}
+    teacher = {"identity": identity, "config": config, "decoder": "none"}
     create_group(root / "teacher" / "t.zarr", {"teacher": teacher})
     inputs = {"split": split, "frames": frames or card.fingerprint}
     write_scene(root / "teacher" / "t.zarr" / scene_id, {"prefix": targets}, np.array(valid),
-                Card("teacher's prefixes", 1, {}, inputs))  # fmt: skip
+                Card("teacher's prefixes", 1, {}, inputs, counts={"invalid": 0}))  # fmt: skip
 
 
 def _write_manifest(frames: Path, scene_id: str, split: str, count: int, card: Card) -> None:

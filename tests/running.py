@@ -5,8 +5,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from threading import Timer
 
 from tests.conftest import REPOSITORY
+
+# Tests wait for what happens, not for time to pass. This only ends what would otherwise hang.
+LAST_RESORT_S = 900.0
 
 
 def start(arguments: Sequence[str], **environment: str) -> "subprocess.Popen[str]":
@@ -21,15 +26,22 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> None:
     """Read its stderr up to a line with a text in it; fails if it ends before."""
     assert process.stderr
     before = []
-    for line in process.stderr:
-        if text in line:
-            return
-        before.append(line)
+    watch = Timer(LAST_RESORT_S, process.kill)
+    watch.start()
+    try:
+        for line in process.stderr:
+            if text in line:
+                return
+            before.append(line)
+    finally:
+        watch.cancel()
     raise AssertionError(f"it ended before it said {text!r}: {''.join(before)}")
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("", 0))
-        return int(free.getsockname()[1])
+    """A port that nobody listens on, and that the system gives to nobody who asks for any."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as free, suppress(OSError):
+            free.bind(("", port))
+            return port
+    raise AssertionError("no port is free")

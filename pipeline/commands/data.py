@@ -16,9 +16,11 @@ from pipeline.commands.options import (
     Strict,
     Workers,
     num_cores,
-    open_workspace,
+    wrong_usage,
 )
 from pipeline.config import ConfigError, load_section
+from pipeline.packages import require
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from stages.sources.sens import Matrix
@@ -32,10 +34,11 @@ def sample(
     debug: Debug = False,
 ) -> None:
     """Write the sample world: synthetic rooms in the formats of the real data."""
+    require("open3d", "cv2")
     from stages.sample import sample as stage
 
     settings = load_section(config, "sample", stage.SampleConfig, overrides)
-    paths = open_workspace(workspace)
+    paths = Workspace(workspace)
     stage.run(settings, out=paths.sample, captions=paths.captions, workers=workers or num_cores())
     typer.echo(f"sample: {paths.sample} and {paths.captions}")
 
@@ -78,14 +81,13 @@ def extract(
             f'--set "extract.splits=[{split}]"'
         )
     part = _parse_shard(shard)
-    paths = open_workspace(workspace)
-    try:
+    paths = Workspace(workspace)
+    with wrong_usage():
         if sens:
             found = scenes_from_files(sens, split or "train")
         else:
             found = find_scenes(scannet.expanduser(), settings.splits)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    require("open3d")
     print_scene_list(found, official=not sens)
     if sens and not split:
         typer.echo(
@@ -152,11 +154,9 @@ def pack_sens(
         raise ConfigError(f"{out} exists; replace it with --overwrite, or choose another --out")
     if out.suffix != ".sens":
         raise ConfigError(f"--out {out}: the name must end in .sens")
-    try:
+    with wrong_usage():
         checked_scene_id(out.stem, f"--out {out}")
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    found = rgbd_folder.find_frames(folder)
+        found = rgbd_folder.find_frames(folder)
     chosen = replace(found, frames=found.frames[_parse_range(frames)])
     if not chosen.frames:
         raise ConfigError(

@@ -17,9 +17,10 @@ from pipeline.commands.options import (
     Strict,
     Workers,
     num_cores,
-    open_workspace,
+    wrong_usage,
 )
 from pipeline.config import ConfigError, load_section
+from pipeline.packages import require
 from pipeline.workspace import Workspace
 
 
@@ -60,20 +61,24 @@ def prepare(
     if data_set is DataSet.SCANNET:
         _prepare_scannet(source, votenet_dir, workers, overwrite, strict, workspace)
         return
+    paths = Workspace(workspace)
+    root = source or _sample_of(paths, data_set)
+    if not root.is_dir():
+        raise ConfigError(f"{root}: no such folder; name the data set's folder")
+
     from pipeline.summaries import print_objects_report
     from stages.precompute import prepare_objects as stage
 
     settings = load_section(config, "prepare", stage.ObjectsConfig, overrides)
-    paths = open_workspace(workspace)
-    root = source or _sample_of(paths, data_set)
-    if not root.is_dir():
-        raise ConfigError(f"{root}: no such folder; name the data set's folder")
     store = paths.objects(data_set.value)
-    report = stage.run(
-        settings, _OBJECTS[data_set], root=root, store=store, workers=workers or num_cores(),
-        overwrite=overwrite,
-    )  # fmt: skip
+    with wrong_usage():
+        report = stage.run(
+            settings, _OBJECTS[data_set], root=root, store=store, workers=workers or num_cores(),
+            overwrite=overwrite,
+        )  # fmt: skip
     print_objects_report(report, data_set.value, store)
+    if report.failed_splits:
+        raise Failure(f"{', '.join(report.failed_splits)}: not prepared, see above; try again")
     if strict and report.failed:
         raise Failure("some shapes could not be read, see above (--strict)")
 
@@ -86,17 +91,24 @@ def _prepare_scannet(
     strict: bool,
     workspace: Path,
 ) -> None:
-    from pipeline.summaries import print_scans_report
-    from stages.precompute import prepare_scans as stage
-
-    paths = open_workspace(workspace)
+    paths = Workspace(workspace)
     root = source or paths.sample_scans
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder; name ScanNet's folder")
-    report = stage.run(
-        root=root, store=paths.scans, votenet=votenet_dir, workers=workers or num_cores(),
-        overwrite=overwrite,
-    )  # fmt: skip
+    if votenet_dir and not votenet_dir.is_dir():
+        raise ConfigError(f"--votenet-dir {votenet_dir}: no such folder")
+
+    if not votenet_dir:
+        require("plyfile")
+
+    from pipeline.summaries import print_scans_report
+    from stages.precompute import prepare_scans as stage
+
+    with wrong_usage():
+        report = stage.run(
+            root=root, store=paths.scans, votenet=votenet_dir, workers=workers or num_cores(),
+            overwrite=overwrite,
+        )  # fmt: skip
     print_scans_report(report, paths.scans)
     if report.failed:
         raise Failure(f"{len(report.failed)} scenes failed, see above")

@@ -1,6 +1,5 @@
-"""Commands that fine-tune: `finetune` for one task, `finetune-all` for all whose data is there."""
+"""The command `finetune`, and what it shares with those on all tasks and on finished runs."""
 
-import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -8,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.commands.downstream import DataSet
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
     Debug,
     Device,
-    Failure,
     Overrides,
     Overwrite,
     Root,
     exit_if_stopped,
     is_first_process,
-    open_workspace,
+    open_device,
 )
 from pipeline.config import ConfigError, load_section
 from pipeline.workspace import Workspace
@@ -38,11 +37,23 @@ class Task(StrEnum):
     DETECTION = "detection"
 
 
+ON_SCANS = (Task.SEGMENTATION, Task.DETECTION)
+
+
+def _checked_init(init: str | None) -> str | None:
+    if init is not None:
+        from pipeline.commands.starts import check_start
+
+        check_start(init, "--init ")
+    return init
+
+
 Init = Annotated[
     str | None,
     typer.Option(
+        callback=_checked_init,
         help="A run's or checkpoint's folder, a PyTorch checkpoint of Point-MAE, Point-BERT, "
-        "MaskPoint or (for detection, kind 3detr) 3DETR, or scratch; default: the configured pre-training."
+        "MaskPoint or (for detection, kind 3detr) 3DETR, or scratch; default: the configured pre-training.",
     ),
 ]
 Seeds = Annotated[int, typer.Option(min=1, help="Runs of a task, each with the next seed.")]
@@ -64,113 +75,35 @@ def finetune(
     Goes on where it was stopped. Under torchrun, all processes share each batch. SIGTERM, Ctrl-C and
     a closed terminal save first; the exit code is then 143, 130 or 129.
     """
+    paths = Workspace(workspace)
+    check_parts([task], init, paths)
+
     from pipeline.summaries import print_finetuning
 
-    paths = open_workspace(workspace)
-    settings, store = _task(task, config, overrides, paths)
-    init = init or _configured(config, overrides, paths)
-    finished = _finetune(task, settings, store, init, seeds, device, overwrite, paths)
+    settings, store = task_settings(task, config, overrides, paths)
+    if why := why_no_data(task, store):
+        raise ConfigError(why)
+    init = init or configured_start(config, overrides, paths)
+    finished = fine_tune(task, settings, store, init, seeds, device, overwrite, paths)
     if is_first_process():
         print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
     exit_if_stopped(finished.outcome)
 
 
-def finetune_all(
-    init: Init = None,
-    seeds: Seeds = 1,
-    name: Annotated[
-        str | None, typer.Option(help="The runs' name in each task; default: the configured ones.")
-    ] = None,
-    device: Device = "auto",
-    overwrite: Overwrite = False,
-    config: Config = "paper",
-    workspace: Root = DEFAULT_ROOT,
-    overrides: Overrides = [],  # noqa: B006  (Typer copies it)
-    debug: Debug = False,
-) -> None:
-    """Fine-tune a student on every task whose data is prepared, and end with one table.
+def check_parts(tasks: Sequence[Task], init: str | None, paths: Workspace) -> None:
+    """See, before anything slow is imported, that some data and a start are there at all.
 
-    Finished runs are not run again, stopped ones go on. A task that fails does not stop the others;
-    SIGTERM, Ctrl-C and a closed terminal stop all, saved (exit code 143, 130 or 129), without a table.
+    Raises ConfigError.
     """
-    from stages.device import choose_device
-    from stages.training.processes import joined
-
-    with joined(choose_device(device)):
-        _finetune_all(
-            init, seeds, name, device, overwrite, config, overrides, open_workspace(workspace)
-        )
-
-
-def _finetune_all(
-    init: str | None,
-    seeds: int,
-    name: str | None,
-    device: str,
-    overwrite: bool,
-    config: str,
-    overrides: Sequence[str],
-    paths: Workspace,
-) -> None:
-    from pipeline.summaries import print_finetuning
-    from stages.report.tables import print_table, write_table
-
-    init = init or _configured(config, overrides, paths)
-    chosen = {task: _task(task, config, overrides, paths) for task in Task}
-    if name is not None:
-        chosen = {
-            task: (_named(settings, name), store) for task, (settings, store) in chosen.items()
-        }
-    summaries, left_out, failed = {}, {}, {}
-    stopped = None
-    for task, (settings, store) in chosen.items():
-        if not store.is_dir():
-            left_out[task.value] = f"{store} is not there; run prepare {_data_set(task, store)}"
-            continue
-        if is_first_process():
-            typer.echo(f"finetune {task.value}")
-        try:
-            finished = _finetune(task, settings, store, init, seeds, device, overwrite, paths)
-        except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
-            if _num_processes() > 1:  # the others may not have failed, and would wait for this one
-                raise
-            failed[task.value] = " ".join(str(error).split())
-            continue
-        if is_first_process():
-            print_finetuning(task.value, finished, paths.finetuned(task.value, settings.name))
-            summaries[task.value] = finished.summary
-        if finished.outcome is not None and not finished.outcome.finished:
-            stopped = finished.outcome
-            break
-    if is_first_process() and not stopped and (summaries or failed):
-        names = {settings.name for settings, _ in chosen.values()}
-        table = paths.finetuning_table(names.pop() if len(names) == 1 else "configured")
-        write_table(table, summaries, left_out, failed)
-        print_table(summaries, typer.echo)
-        typer.echo(f"  in {table}")
-    if is_first_process():
-        for task_name, why in left_out.items():
-            typer.echo(f"  left out: {task_name}: {why}")
-        for task_name, why in failed.items():
-            typer.echo(f"  failed: {task_name}: {why}")
-    exit_if_stopped(stopped)
-    if failed:
-        raise Failure(f"{', '.join(failed)}: failed, see above")
-    if not summaries and is_first_process():
-        raise Failure("no task's data is prepared, see above")
+    folders = {paths.scans if task in ON_SCANS else paths.all_objects for task in tasks}
+    if not any(folder.is_dir() for folder in folders):
+        where = " and ".join(sorted(map(str, folders)))
+        raise ConfigError(f"{where}: not there; run prepare first")
+    if init is None and not paths.all_pretrained.is_dir():
+        raise ConfigError(f"{paths.all_pretrained}: not there; run pretrain first, or give --init")
 
 
-def _named(settings: "FinetuneConfig", name: str) -> "FinetuneConfig":
-    """The same task under another name. Raises ConfigError if it cannot be one."""
-    try:
-        return type(settings).model_validate({**settings.model_dump(), "name": name})
-    except ValueError:
-        raise ConfigError(
-            f"--name {name}: expected letters, digits, '_', '-' and '.', the first no sign"
-        ) from None
-
-
-def _task(
+def task_settings(
     task: Task, config: str, overrides: Sequence[str], paths: Workspace
 ) -> tuple["FinetuneConfig", Path]:
     """A task's configuration, and the store that it reads."""
@@ -190,17 +123,29 @@ def store_of(settings: "FinetuneConfig", paths: Workspace) -> Path:
     return paths.scans
 
 
-def _configured(config: str, overrides: Sequence[str], paths: Workspace) -> str:
+def why_no_data(task: Task, store: Path) -> str | None:
+    """Say what to prepare if a task's store is not there."""
+    if store.is_dir():
+        return None
+    data_set = "scannet" if task in ON_SCANS else store.stem
+    if data_set not in list(DataSet):
+        return f"{store} is not there; what prepare can make is {', '.join(DataSet)}"
+    return f"{store} is not there; run prepare {data_set}"
+
+
+def configured_start(config: str, overrides: Sequence[str], paths: Workspace) -> str:
     """The folder of the configured pre-training. Raises ConfigError if it is not there."""
     from stages.training.pretrain import PretrainConfig
 
     folder = paths.pretrained(load_section(config, "pretrain", PretrainConfig, overrides).name)
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such pre-training; run pretrain first, or give --init")
+        raise ConfigError(
+            f"{folder}: no such pre-training; run pretrain first, or name another start"
+        )
     return str(folder)
 
 
-def _finetune(
+def fine_tune(
     task: Task,
     settings: "FinetuneConfig",
     store: Path,
@@ -210,19 +155,10 @@ def _finetune(
     overwrite: bool,
     paths: Workspace,
 ) -> "Finished":
-    from stages.device import choose_device
+    """Run one task for all its seeds. Raises ValueError, OSError, RuntimeError, ArithmeticError."""
     from stages.training import finetune as stage
 
     return stage.run(
         task.value, settings, store=store, init=init, out=paths.finetuned(task.value, settings.name),
-        device=choose_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
+        device=open_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
     )  # fmt: skip
-
-
-def _data_set(task: Task, store: Path) -> str:
-    """What `prepare` calls the data that a task misses."""
-    return store.stem if task in (Task.CLASSIFICATION, Task.PARTS) else "scannet"
-
-
-def _num_processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", 1))

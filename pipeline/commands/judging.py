@@ -2,12 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.commands.finetuning import store_of
-from pipeline.commands.options import DEFAULT_ROOT, Debug, Device, Root, open_workspace
+from pipeline.commands.options import DEFAULT_ROOT, Debug, Device, Root, need, open_device
+from pipeline.config import ConfigError
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stages.training.tasks.setup import FinetuneConfig
 
 
 class Weights(StrEnum):
@@ -18,7 +23,7 @@ class Weights(StrEnum):
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run of finetune, such as .../seed0.")],
+    run: Annotated[Path, typer.Argument(help="A run of finetune, or the folder of its only seed.")],
     weights: Annotated[
         Weights, typer.Option(help="Of the last epoch, or of the best on held data.")
     ] = Weights.LAST,
@@ -30,20 +35,30 @@ def evaluate(
 
     Also of a run that was stopped, or goes on. What is found is kept in the run's folder.
     """
+    from cache.checkpoint import has_checkpoint
+    from pipeline.commands.starts import find_finetuned
+
+    paths = Workspace(workspace)
+    run = find_finetuned(run)
+    if not has_checkpoint(run / weights.value):
+        raise ConfigError(f"{run / weights.value}: no checkpoint yet; the run saves one as it goes")
+
     from pipeline.summaries import print_evaluated
-    from stages.device import choose_device
     from stages.training import evaluate as stage
 
-    paths = open_workspace(workspace)
-    found = stage.run(
-        run, lambda settings: store_of(settings, paths), weights=weights.value,
-        device=choose_device(device),
-    )  # fmt: skip
+    def prepared(settings: "FinetuneConfig") -> Path:
+        store = store_of(settings, paths)
+        need(store, "run prepare first, or name the workspace that has it")
+        return store
+
+    found = stage.run(run, prepared, weights=weights.value, device=open_device(device))
     print_evaluated(found, weights.value, run)
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A finished segmentation run, such as .../seed0.")],
+    run: Annotated[
+        Path, typer.Argument(help="A finished segmentation run, or the folder of its only seed.")
+    ],
     split: Annotated[str, typer.Option(help="Of the prepared scans; test has no labels.")] = "test",
     out: Annotated[
         Path | None, typer.Option(help="A folder; default: predictions/<split> in the run's.")
@@ -56,11 +71,21 @@ def predict(
 
     One text file a scan with an nyu40 id a line, in the mesh's order, and a zip of them all.
     """
+    from cache.scans import scenes_of
+    from pipeline.commands.starts import find_finetuned
+    from stages.training.run_folder import read_result
+
+    paths = Workspace(workspace)
+    run = find_finetuned(run, "segmentation")
+    if read_result(run) is None:
+        raise ConfigError(f"{run}: not finished yet; the same finetune command goes on with it")
+    need(paths.scans, "run prepare scannet first")
+    if not any(scenes_of(paths.scans, split, annotated=False)):
+        raise ConfigError(f"--split {split}: {paths.scans} has no scan of it; run prepare scannet")
+
     from pipeline.summaries import counted
-    from stages.device import choose_device
     from stages.training import predict as stage
 
-    paths = open_workspace(workspace)
     out = out or run / "predictions" / split
-    count = stage.run(run, paths.scans, split, out, device=choose_device(device))
+    count = stage.run(run, paths.scans, split, out, device=open_device(device))
     typer.echo(f"predict: {counted(count, 'scan')} of {split}; in {out} and {out}.zip")

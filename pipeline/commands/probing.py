@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.commands.finetuning import configured_start
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -13,12 +14,14 @@ from pipeline.commands.options import (
     Device,
     Overrides,
     Root,
-    open_workspace,
+    open_device,
 )
 from pipeline.config import ConfigError, load_section
+from pipeline.packages import explained
 from pipeline.workspace import Workspace
 
 PROBED, SCANS = "modelnet40", "scans"
+SEEDS = 3
 
 
 def probe(
@@ -29,6 +32,9 @@ def probe(
     data: Annotated[
         str, typer.Option(help="A prepared classification set, or `scans` for ScanNet's scenes.")
     ] = PROBED,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Of draws and episodes; random weights are other ones each.")
+    ] = SEEDS,
     device: Device = "auto",
     config: Config = "paper",
     workspace: Root = DEFAULT_ROOT,
@@ -37,21 +43,33 @@ def probe(
 ) -> None:
     """Probe frozen features with little learning on top.
 
-    Of shapes: a linear SVM, and few-shot episodes of it. Of scans: a linear layer over each point's
-    features, for every checkpoint that a pre-training kept, and for random weights.
+    Of shapes: few-shot episodes of a linear SVM, and all labels. Of scans: a linear layer over each
+    point's features, for every checkpoint that a pre-training kept. Random weights stand beside both.
     """
-    from stages.training.pretrain import PretrainConfig
+    paths = Workspace(workspace)
+    if source:
+        from pipeline.commands.starts import check_start
 
-    paths = open_workspace(workspace)
-    if source is None:
-        name = load_section(config, "pretrain", PretrainConfig, overrides).name
-        source = str(paths.pretrained(name))
-    if data == SCANS:
-        if not Path(source).is_dir():
+        check_start(source)
+        if data == SCANS and not Path(source).is_dir():
             raise ConfigError(f"{source}: expected the folder of a run or of a checkpoint of ours")
-        probe_scans(Path(source), device, config, overrides, paths)
+    elif not paths.all_pretrained.is_dir():
+        raise ConfigError(f"{paths.all_pretrained}: not there; run pretrain first, or name a run")
+    _check_data(data, paths)
+    source = source or configured_start(config, overrides, paths)
+    if data == SCANS:
+        probe_scans(Path(source), device, seeds, config, overrides, paths)
     else:
-        probe_shapes(source, data, device, config, overrides, paths)
+        probe_shapes(source, data, device, seeds, config, overrides, paths)
+
+
+def _check_data(data: str, paths: Workspace) -> None:
+    store = paths.scans if data == SCANS else paths.objects(data)
+    if not store.is_dir():
+        there = [path.stem for path in sorted(paths.all_objects.glob("*.zarr"))]
+        there += [SCANS] if paths.scans.is_dir() else []
+        known = f"prepared are {', '.join(there)}" if there else "nothing is prepared"
+        raise ConfigError(f"--data {data}: {store} is not there; {known}; run prepare for more")
 
 
 def probe_what_is_there(
@@ -68,27 +86,33 @@ def probe_what_is_there(
             continue
         try:
             if data == SCANS:
-                probe_scans(run, device, config, overrides, paths)
+                probe_scans(run, device, SEEDS, config, overrides, paths)
             else:
-                probe_shapes(str(run), data, device, config, overrides, paths)
+                probe_shapes(str(run), data, device, SEEDS, config, overrides, paths)
         except (ValueError, ImportError) as error:
-            typer.echo(f"  not probed on {data}: {error}; later: distill3d probe --data {data}")
+            said = explained(error)
+            typer.echo(f"  not probed on {data}: {said}; later: distill3d probe --data {data}")
 
 
 def probe_shapes(
-    source: str, data: str, device: str, config: str, overrides: Sequence[str], paths: Workspace
+    source: str,
+    data: str,
+    device: str,
+    seeds: int,
+    config: str,
+    overrides: Sequence[str],
+    paths: Workspace,
 ) -> None:
     """Probe on a classification set, say what was found, and keep it in a run's folder."""
     from pipeline.summaries import print_probe
-    from stages.device import choose_device
     from stages.training import probes
     from stages.training.run_folder import probe_file, read_card, write_json
     from stages.training.tasks.classification import ClassificationConfig
 
     settings = load_section(config, "classification", ClassificationConfig, overrides)
     found = probes.probe(
-        probes.load_encoder(source, settings.encoder), paths.objects(data),
-        num_points=settings.num_points, device=choose_device(device),
+        source, settings.encoder, paths.objects(data),
+        num_points=settings.num_points, device=open_device(device), seeds=seeds,
     )  # fmt: skip
     if Path(source).is_dir() and read_card(Path(source)) is not None:
         write_json(probe_file(Path(source), data), found)
@@ -96,21 +120,23 @@ def probe_shapes(
 
 
 def probe_scans(
-    run: Path, device: str, config: str, overrides: Sequence[str], paths: Workspace
+    run: Path, device: str, seeds: int, config: str, overrides: Sequence[str], paths: Workspace
 ) -> None:
     """Probe all that a run kept on the prepared scans, say it, draw it, and keep it in its folder."""
-    from stages.device import choose_device
+    from pipeline.summaries import counted
     from stages.report.curves import draw_scan_probe
     from stages.training import scan_probe
     from stages.training.run_folder import probe_file, write_json
     from stages.training.tasks.segmentation.task import SegmentationConfig
 
     settings = load_section(config, "segmentation", SegmentationConfig, overrides)
-    look = scan_probe.Look(settings.num_points, settings.norm_input)
-    typer.echo(f"probe of {run} on scans, a linear layer on frozen features of points:")
-    found = scan_probe.probe_run(
-        run, paths.scans, settings.encoder, look, device=choose_device(device), say=typer.echo
+    typer.echo(
+        f"probe of {run} on scans, a linear layer on frozen features of points, {counted(seeds, 'seed')}:"
     )
+    found = scan_probe.probe_run(
+        run, paths.scans, settings.encoder, settings.num_points, seeds=seeds,
+        device=open_device(device), say=typer.echo,
+    )  # fmt: skip
     file = probe_file(run, SCANS)
     draw_scan_probe(found, file.with_suffix(".png"))
     write_json(file, found)  # last: where it is, the picture is too

@@ -14,10 +14,12 @@ from pipeline.commands.options import (
     Root,
     exit_if_stopped,
     is_first_process,
-    open_workspace,
+    need,
+    open_device,
 )
 from pipeline.commands.probing import probe_what_is_there
 from pipeline.config import load_section
+from pipeline.workspace import Workspace
 
 StopAfter = Annotated[
     int | None,
@@ -41,12 +43,14 @@ def pretrain(
     finished one, what is missing of that and of its curves is made. SIGTERM, Ctrl-C and a closed
     terminal save first; the exit code is then 143, 130 or 129.
     """
+    paths = Workspace(workspace)
+    need(paths.points, "run extract first, or copy it here")
+
     from pipeline.summaries import print_training
-    from stages.device import choose_device
     from stages.training import pretrain as stage
 
     settings = load_section(config, "pretrain", stage.PretrainConfig, overrides)
-    paths = open_workspace(workspace)
+    need(paths.prefixes(settings.teacher), "run teacher-cache first")
     out = paths.pretrained(settings.name)
     outcome = stage.run(
         settings,
@@ -54,7 +58,7 @@ def pretrain(
         points=paths.points,
         store=paths.prefixes(settings.teacher),
         out=out,
-        device=choose_device(device),
+        device=open_device(device),
         overwrite=overwrite,
         stop_after_epoch=stop_after_epoch,
         patient=device != "auto",

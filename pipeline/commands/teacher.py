@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +16,16 @@ from pipeline.commands.options import (
     Overwrite,
     Root,
     Strict,
+    need,
     num_cores,
-    open_workspace,
+    open_device,
+    wrong_usage,
 )
 from pipeline.config import ConfigError, load_section
+from pipeline.workspace import Workspace
+
+if TYPE_CHECKING:
+    from stages.precompute.teachers import TeacherConfig
 
 
 def teacher_train(
@@ -35,21 +41,20 @@ def teacher_train(
     debug: Debug = False,
 ) -> None:
     """Train a ClipCap of your own on pairs of image and caption, and judge its captions."""
+    paths = Workspace(workspace)
+    pairs = captions or paths.captions
+    if not pairs.is_file():
+        raise ConfigError(f"{pairs}: no such file; name one with --captions, or run sample first")
+
     from stages.captioning.caption import judge
     from stages.captioning.decode import load_captioner
-    from stages.device import choose_device
     from stages.precompute import teacher_train as stage
     from stages.precompute.caption_trainer import TeacherTrainConfig
     from stages.precompute.clipcap import load_checkpoint
     from stages.precompute.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
 
     settings = load_section(config, "teacher_train", TeacherTrainConfig, overrides)
-    paths = open_workspace(workspace)
-    pairs, folder, where = (
-        captions or paths.captions, paths.teacher(settings.name), choose_device(device),
-    )  # fmt: skip
-    if not pairs.is_file():
-        raise ConfigError(f"{pairs}: no such file; name one with --captions, or run sample first")
+    folder, where = paths.teacher(settings.name), open_device(device)
     stage.run(
         settings, captions=pairs, out=folder, device=where, overwrite=overwrite,
         workers=workers or max(1, num_cores() - 1),
@@ -84,14 +89,16 @@ def teacher_cache(
 
     Under torchrun, each process takes its share of the scenes and its own GPU.
     """
+    paths = Workspace(workspace)
+    need(paths.points, "run extract first")
+
     from pipeline.summaries import counted, print_cache_report
-    from stages.device import choose_device
     from stages.precompute import teacher_cache as stage
     from stages.precompute.teachers import TeacherConfig, load_teacher
 
     settings = load_section(config, "teacher", TeacherConfig, overrides)
-    paths = open_workspace(workspace)
-    where = choose_device(device)
+    _need_trained(settings, paths)
+    where = open_device(device)
     teacher = load_teacher(settings, trained=paths.teacher(settings.trained)).to(where)
     store = paths.prefixes(settings.name)
     report = stage.run(
@@ -127,19 +134,29 @@ def caption(
     debug: Debug = False,
 ) -> None:
     """Say in words what the teacher sees in an image, or what a cached prefix holds."""
-    from stages.captioning import caption as stage
-    from stages.captioning.decode import load_captioner
-    from stages.device import choose_device
-    from stages.precompute.clipcap import load_checkpoint
-    from stages.precompute.teachers import TeacherConfig, checkpoint_file, load_teacher
-
     if (image is None) == (frame is None):
         raise ConfigError("give either --image FILE or --frame SCENE:INDEX")
     scene_id, _, index = (frame or "").rpartition(":")
     if frame and not (scene_id and index.isdecimal()):
         raise ConfigError(f"--frame {frame}: expected SCENE:INDEX, such as scene0000_00:25")
+    if image and not image.is_file():
+        raise ConfigError(f"--image {image}: no such file")
+    from cache.frames import frames_path
+
+    paths = Workspace(workspace)
+    if frame and not frames_path(paths.frames, scene_id).is_file():
+        raise ConfigError(
+            f"--frame {frame}: no scene {scene_id} in {paths.frames}; extract it first"
+        )
+
+    from stages.captioning import caption as stage
+    from stages.captioning.decode import load_captioner
+    from stages.precompute.clipcap import load_checkpoint
+    from stages.precompute.teachers import TeacherConfig, checkpoint_file, load_teacher
+
     settings = load_section(config, "teacher", TeacherConfig, overrides)
-    paths, where = open_workspace(workspace), choose_device(device)
+    _need_trained(settings, paths)
+    where = open_device(device)
     folder = paths.teacher(settings.trained)
     checkpoint = checkpoint_file(settings, folder)
     tokenizer = str(folder) if settings.source == "trained" else settings.tokenizer
@@ -150,8 +167,15 @@ def caption(
         teacher = load_teacher(settings, trained=folder).to(where)
         said = stage.caption_image(teacher, captioner, image.read_bytes(), beams=beams)
     else:
-        said = stage.caption_frame(
-            captioner, frames=paths.frames, store=paths.prefixes(settings.name),
-            scene_id=scene_id, frame_index=int(index), beams=beams,
-        )  # fmt: skip
+        with wrong_usage():
+            said = stage.caption_frame(
+                captioner, frames=paths.frames, store=paths.prefixes(settings.name),
+                scene_id=scene_id, frame_index=int(index), beams=beams,
+            )  # fmt: skip
     typer.echo(said)
+
+
+def _need_trained(settings: "TeacherConfig", paths: Workspace) -> None:
+    """Raise ConfigError if a teacher of one's own is configured and not there."""
+    if settings.kind == "clipcap" and settings.source == "trained":
+        need(paths.teacher(settings.trained), "run teacher-train first")

@@ -1,10 +1,13 @@
 """Which of our artifacts lies at a path, and the room that inspects it."""
 
 from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from cache.captions import captions_card, read_captions
 from cache.checkpoint import has_checkpoint
+from pipeline.config import ConfigError
 from pipeline.inspect.downstream import inspect_objects, inspect_scans
 from pipeline.inspect.extracted import inspect_extracted, inspect_scenes
 from pipeline.inspect.lines import line, made_with, verdict
@@ -13,21 +16,21 @@ from pipeline.inspect.teacher import inspect_store, inspect_trained
 from pipeline.inspect.training import inspect_checkpoint, inspect_run, is_run
 from pipeline.summaries import counts
 from pipeline.workspace import Workspace
-from stages.sample.sample import world_card
+from stages.sample.world_card import world_card
 from stages.sources.images import image_size
 
 
 def inspect_path(path: Path, *, verify: bool, sens: Path | None) -> bool:
     """Print what lies at `path` and return whether it is whole.
 
-    Raises ValueError if it is nothing of ours, or if `sens` is given and it is no single scene.
+    Raises ConfigError if it is nothing of ours, or if `sens` is given and it is no single scene.
     """
     scene = _scene_at(path)
     if scene:
         paths, scene_id = scene
         return inspect_scenes(paths, [scene_id], verify=verify, sens=sens)
     if sens:
-        raise ValueError(f"{path}: --sens compares with one scene: give points.zarr/<scene>")
+        raise ConfigError(f"{path}: --sens compares with one scene: give points.zarr/<scene>")
     if path.is_file():
         return _inspect_file(path, verify)
     if path.suffix == ".zarr" and path.parent.name == "teacher":
@@ -66,34 +69,39 @@ def _inspect_file(path: Path, verify: bool) -> bool:
 
 
 def _inspect_workspace(paths: Workspace, verify: bool) -> bool:
+    parts = list(_parts(paths, verify))
+    if not parts:
+        raise _unknown(paths.root)
     line("workspace", str(paths.root))
     found = []
+    for inspect_part in parts:
+        line("", "")
+        found.append(inspect_part())
+    return all(found)
+
+
+def _parts(paths: Workspace, verify: bool) -> Iterator[Callable[[], bool]]:
+    """What a workspace has, in the order in which it is made."""
     if paths.sample.is_dir():
-        found.append(_inspect_sample(paths.sample))
+        yield partial(_inspect_sample, paths.sample)
     if paths.captions.is_file():
-        found.append(_inspect_captions(paths.captions, verify))
+        yield partial(_inspect_captions, paths.captions, verify)
     if paths.points.is_dir() or paths.frames.is_dir():
-        line("", "")
-        found.append(inspect_extracted(paths, verify=verify))
+        yield partial(inspect_extracted, paths, verify=verify)
     for folder in sorted(paths.root.glob("teacher/[!.]*")):
-        line("", "")
-        if folder.suffix == ".zarr":
-            found.append(inspect_store(folder, verify=verify))
-        else:
-            found.append(inspect_trained(folder))
+        is_store = folder.suffix == ".zarr"
+        yield (
+            partial(inspect_store, folder, verify=verify)
+            if is_store
+            else partial(inspect_trained, folder)
+        )
     for store in sorted(paths.root.glob("objects/*.zarr")):
-        line("", "")
-        found.append(inspect_objects(store, verify=verify))
+        yield partial(inspect_objects, store, verify=verify)
     if paths.scans.is_dir():
-        line("", "")
-        found.append(inspect_scans(paths.scans, verify=verify))
+        yield partial(inspect_scans, paths.scans, verify=verify)
     for pattern in ("pretrain/*", "finetune/*/*/seed*"):
         for folder in sorted(filter(is_run, paths.root.glob(pattern))):
-            line("", "")
-            found.append(inspect_run(folder, verify=verify))
-    if not found:
-        raise _unknown(paths.root)
-    return all(found)
+            yield partial(inspect_run, folder, verify=verify)
 
 
 def _inspect_captions(path: Path, verify: bool) -> bool:
@@ -122,8 +130,8 @@ def _inspect_sample(path: Path) -> bool:
     return verdict([], verify=False)
 
 
-def _unknown(path: Path) -> ValueError:
-    return ValueError(
+def _unknown(path: Path) -> ConfigError:
+    return ConfigError(
         f"{path}: expected a .sens, a workspace, its points.zarr, sample/ or captions.parquet, or "
         "one scene: points.zarr/<scene> or frames/<scene>.parquet, something in teacher/ or objects/, "
         "scans.zarr, a run in pretrain/ or finetune/, or one of its checkpoints"

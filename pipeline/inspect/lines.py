@@ -1,5 +1,6 @@
 """How `inspect` writes: what on the left, its value on the right."""
 
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,15 +8,27 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+COLUMN = 18  # of what, before its value
+
 
 def line(what: str, text: str) -> None:
     """Print one fact."""
-    typer.echo(f"{what:<18} {text}")
+    typer.echo(f"{what:<{COLUMN}} {text}")
 
 
 def made_with(config: Mapping[str, Any]) -> None:
-    """Print a configuration, what was left at none or off left out."""
-    line("made with", ", ".join(_flat(config)))
+    """Print a configuration in lines as wide as the terminal, what was left at none or off left out."""
+    width = shutil.get_terminal_size().columns - COLUMN - 1  # 80 where there is no terminal
+    rows = [""]
+    for setting in _flat(config):
+        longer = f"{rows[-1]}, {setting}" if rows[-1] else setting
+        if len(longer) < width or not rows[-1]:  # a comma follows
+            rows[-1] = longer
+        else:
+            rows[-1] += ","
+            rows.append(setting)
+    for number, row in enumerate(rows):
+        line("" if number else "made with", row)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

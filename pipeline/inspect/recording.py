@@ -1,10 +1,10 @@
 """`inspect FILE.sens`: header, frames, first and last pose, and with `--verify` every payload."""
 
+import io
 from collections import Counter
 from pathlib import Path
 
-import cv2
-import numpy as np
+from PIL import Image
 
 from pipeline.inspect.lines import line, matrix, verdict
 from pipeline.summaries import counts, gigabytes
@@ -63,8 +63,7 @@ def _payload_problems(sens: SensReader, frame: SensFrame) -> list[str]:
     problems = []
     try:
         check_color(color, sens.header)
-        if cv2.imdecode(np.frombuffer(color, np.uint8), cv2.IMREAD_COLOR) is None:
-            raise SensFrameError("corrupt_color", "does not decode")
+        _decode(color)
     except SensFrameError as error:
         problems.append(error.reason)
     try:
@@ -72,3 +71,13 @@ def _payload_problems(sens: SensReader, frame: SensFrame) -> list[str]:
     except SensFrameError as error:
         problems.append(error.reason)
     return problems
+
+
+def _decode(color: bytes) -> None:
+    """Raises SensFrameError("corrupt_color") if an image does not decode."""
+    try:
+        with Image.open(io.BytesIO(color)) as image:
+            image.load()
+    # Whatever Pillow makes of bytes that are no picture.
+    except (ValueError, OSError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
+        raise SensFrameError("corrupt_color", f"does not decode: {error}") from None

@@ -24,11 +24,7 @@ def inspect_store(store: Path, *, verify: bool) -> bool:
     teacher = store_identity(store)
     identity, config = teacher["identity"], teacher["config"]
     line("prefixes", str(store))
-    trained = config["kind"] == "clipcap" and config["source"] == "trained"
-    which = (
-        f"trained {config['trained']}" if trained else f"{config['model']}, {config['pretrained']}"
-    )
-    line("teacher", f"{config['kind']}, {which}")
+    line("teacher", f"{config['kind']}, {_which(config, teacher.get('pooling'))}")
     line("tower", f"sha256 {identity['tower_sha256'][:16]}, {identity['precision']}")
     if identity["mapper_sha256"]:
         line("mapper", f"{identity['mapper']['kind']}, sha256 {identity['mapper_sha256'][:16]}")
@@ -55,6 +51,21 @@ def inspect_store(store: Path, *, verify: bool) -> bool:
     if verify:
         problems += _recompute(store, paths, config, identity)
     return verdict(problems, verify=verify)
+
+
+def _which(config: dict[str, Any], pooling: str | None) -> str:
+    """The model of a teacher and where its weights came from, as far as its kind uses them."""
+    match config["kind"]:
+        case "clipcap" if config["source"] == "trained":
+            return f"trained {config['trained']}"
+        case "random":
+            return f"{config['model']}, random weights of seed {config['seed']}"
+        case "timm":
+            own = config["pretrained"] == "openai"
+            weights = "timm's own weights" if own else config["pretrained"]
+            return f"{config['model']}, {weights}" + (f", pooled by {pooling}" if pooling else "")
+        case _:
+            return f"{config['model']}, {config['pretrained']}"
 
 
 def inspect_trained(folder: Path) -> bool:

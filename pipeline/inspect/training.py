@@ -16,7 +16,8 @@ def inspect_run(path: Path, *, verify: bool) -> bool:
     """Print what a run is, how far it came and what it measured, and whether it is whole."""
     card = read_card(path)
     assert card is not None
-    line(card.kind, str(path))
+    line("run", str(path))
+    line("of", card.kind)
     made_with(card.config)
     lines, result = read_metrics(path), read_result(path)
     epochs = card.config.get("training", {}).get("epochs", "?")

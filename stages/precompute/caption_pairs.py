@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cache.captions import CaptionedImage, read_captions
 from stages.precompute.clip_images import Preprocessing
-from stages.precompute.decoding import Decoder
+from stages.precompute.decoding import Decoder, DecodingError
 
 END_OF_TEXT = "<|endoftext|>"
 BATCH_IMAGES = 64
@@ -45,7 +45,12 @@ def load_pairs(path: Path, split: str, preprocessing: Preprocessing, workers: in
             for batch in _batches(list(read_captions(path, split)))
         ]
         for batch, pending in started:
-            decoded, valid = pending.result()
+            try:
+                decoded, valid = pending.result()
+            except DecodingError as error:
+                item = batch[error.index]
+                where = f"{path}: {item.scene_id} frame {item.frame_index}"
+                raise OSError(f"{where}: {error.why}; run the same command again") from None
             pixels.append(decoded[valid])
             captions += [
                 tuple(_sentence(caption) for caption in item.captions)

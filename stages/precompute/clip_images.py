@@ -36,6 +36,12 @@ class Preprocessing:
         with Image.open(io.BytesIO(encoded)) as image:
             return self.apply(image)
 
+    def resized_pixels(self, width: int, height: int) -> int:
+        """How many pixels a picture of a size has before its middle is cut out: many if it is a line."""
+        if self.crop == "squash":
+            return self.size * self.size
+        return self.size * self.size * max(width, height) // min(width, height)
+
     def apply(self, image: Image.Image) -> Pixels:
         """Resize, crop and convert to RGB, in this order, which matters for palettes and alpha.
 
@@ -62,11 +68,18 @@ class Preprocessing:
 
 
 def decode_or_none(preprocessing: Preprocessing, encoded: bytes) -> Pixels | None:
-    """Preprocess one image; None if it is corrupt, cut off or absurdly large."""
+    """Preprocess one image; None if it is corrupt, cut off, or absurdly large, also once resized.
+
+    Raises MemoryError, and OSError if it is the system's: neither is the image's fault.
+    """
     try:
         width, height = image_size(encoded)
-        if width * height > MAX_PIXELS:
+        if max(width * height, preprocessing.resized_pixels(width, height)) > MAX_PIXELS:
             return None
         return preprocessing(encoded)
-    except (ValueError, OSError, SyntaxError, MemoryError, Image.DecompressionBombError):
+    except OSError as error:
+        if error.errno is not None:  # Pillow's own, of a corrupt image, have no number
+            raise
+        return None
+    except (ValueError, SyntaxError, Image.DecompressionBombError):
         return None

@@ -1,4 +1,9 @@
-"""Decodes images in processes of their own, while a model runs; a decoder's crash costs one image."""
+"""Decodes images in processes of their own, while a model runs.
+
+Only an image's own bytes can make it invalid. A process that dies, or memory that runs out, says
+nothing of the image: its part is tried again image by image, and if one fails then too, all of the batch
+does, so that nothing is stored for it.
+"""
 
 import multiprocessing
 import signal
@@ -13,8 +18,18 @@ from numpy.typing import NDArray
 from stages.precompute.clip_images import Pixels, Preprocessing, decode_or_none
 
 IMAGES_PER_TASK = 16
+DIED = "the process that decodes it died (out of memory, or a crash in a library)"
+NO_MEMORY = "there was no memory to decode it"
 
 Decoded = tuple[Pixels, NDArray[np.bool_]]
+
+
+class DecodingError(OSError):
+    """An image could not be tried: `index` in its batch. It may do at another time."""
+
+    def __init__(self, index: int, why: str) -> None:
+        super().__init__(f"image {index} of its batch: {why}; run the same command again")
+        self.index, self.why = index, why
 
 
 class Decoder:
@@ -49,21 +64,24 @@ class Decoder:
             return self._pool.submit(decode_batch, self._preprocessing, images)
 
     def finish(self, images: Sequence[bytes], task: Future[Decoded] | None) -> Decoded:
-        """Wait for one part of a batch; if its process died, find the image that killed it."""
-        if task is None:
-            return decode_batch(self._preprocessing, images)
+        """Wait for one part of a batch. Raises DecodingError for an image that fails twice."""
         try:
-            return task.result()
-        except BrokenProcessPool:
-            each = [self._alone(image) for image in images]
+            return task.result() if task else decode_batch(self._preprocessing, images)
+        except (BrokenProcessPool, MemoryError):
+            pass  # whichever image it was, each is tried once more
+        each = [self._alone(index, image) for index, image in enumerate(images)]
         return np.concatenate([pixels for pixels, _ in each]), np.concatenate([v for _, v in each])
 
-    def _alone(self, image: bytes) -> Decoded:
-        with self._new_pool(1) as pool:
-            try:
+    def _alone(self, index: int, image: bytes) -> Decoded:
+        try:
+            if self._pool is None:
+                return decode_batch(self._preprocessing, [image])
+            with self._new_pool(1) as pool:
                 return pool.submit(decode_batch, self._preprocessing, [image]).result()
-            except BrokenProcessPool:
-                return blank(self._preprocessing, 1)
+        except BrokenProcessPool:
+            raise DecodingError(index, DIED) from None
+        except MemoryError:
+            raise DecodingError(index, NO_MEMORY) from None
 
     @staticmethod
     def _new_pool(workers: int) -> ProcessPoolExecutor:
@@ -80,8 +98,16 @@ class Pending:
         self._decoder, self._parts = decoder, parts
 
     def result(self) -> Decoded:
-        """Wait for it: pixels (N, S, S, 3) uint8, and valid (N,); invalid ones are black."""
-        done = [self._decoder.finish(images, task) for images, task in self._parts]
+        """Wait for it: pixels (N, S, S, 3) uint8, and valid (N,); invalid ones are black.
+
+        Raises DecodingError.
+        """
+        done: list[Decoded] = []
+        for number, (images, task) in enumerate(self._parts):
+            try:
+                done.append(self._decoder.finish(images, task))
+            except DecodingError as error:
+                raise DecodingError(number * IMAGES_PER_TASK + error.index, error.why) from None
         return np.concatenate([pixels for pixels, _ in done]), np.concatenate([v for _, v in done])
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from stages.sources import modelnet40, object_hdf5, shapenetpart
 from stages.sources.off_mesh import read_off, sample_surface
 
+OFF_MESHES = "OFF meshes"  # the layout of ModelNet's own archive: z is up, in other layouts y
 DataSet = Literal["modelnet40", "shapenetpart", "scanobjectnn"]
 # As published; ShapeNetPart's are of its official lists.
 PUBLISHED_COUNTS = {
@@ -95,7 +96,7 @@ def _find_modelnet40(root: Path, mesh_points: int, seed: int) -> Found:
             for split, paths in files.items()
         }
         return Found(
-            "OFF meshes", classes, sources, published,
+            OFF_MESHES, classes, sources, published,
             files=_sizes([path for paths in files.values() for path in paths]),
         )  # fmt: skip
     raise ValueError(
@@ -189,12 +190,5 @@ def _find_scanobjectnn(root: Path, variant: str) -> Found:
 
 
 def _sizes(paths: Sequence[Path]) -> tuple[tuple[str, int], ...]:
-    """Names and sizes; a file that is not to be had has size -1, and is reported when it is read."""
-    return tuple((path.name, _size(path)) for path in paths)
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size if path.is_file() else -1
-    except OSError:
-        return -1
+    """Names and sizes; a file that is not there has size -1, and is reported when it is read."""
+    return tuple((path.name, path.stat().st_size if path.is_file() else -1) for path in paths)

@@ -16,7 +16,14 @@ from cache.card import Card, OtherConfigurationError, differences, fingerprint
 from cache.commit import commit, lock, partial_path
 from cache.objects import KIND, SCHEMA_VERSION, part_bounds, write_objects
 from cache.scene_group import create_group, scene_card
-from stages.precompute.object_sets import DataSet, Found, Shape, Source, find_objects
+from stages.precompute.object_sets import (
+    OFF_MESHES,
+    DataSet,
+    Found,
+    Shape,
+    Source,
+    find_objects,
+)
 from stages.progress import Progress
 from stages.settings import Settings
 from stages.workers import run_all
@@ -36,12 +43,13 @@ class ObjectsConfig(Settings):
 
 @dataclass
 class ObjectsReport:
-    """What was prepared: shapes by split, those that failed and why, published counts."""
+    """What was prepared: shapes by split, those left out and why, splits that failed, published counts."""
 
     layout: str
     shapes: dict[str, int] = field(default_factory=dict)
     complete_before: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
+    failed_splits: dict[str, str] = field(default_factory=dict)
     published: dict[str, int] = field(default_factory=dict)
 
 
@@ -66,9 +74,11 @@ def run(
 ) -> ObjectsReport:
     """Prepare all splits of a data set below `root` into the Zarr group `store`.
 
-    Splits that are complete are left alone. Raises ValueError if no known layout is at `root`, or none
-    of a split's shapes can be read, and OtherConfigurationError if the store holds another
-    preparation, unless it may be overwritten; then no store is made.
+    Splits that are complete are left alone. A split of which a file could not be tried (a failing
+    disk, a process that died) is a failure of the report and not stored, and the next call tries again.
+    Raises ValueError if no known layout is at `root`, or none of a split's shapes can be read, and
+    OtherConfigurationError if the store holds another preparation, unless it may be overwritten; then
+    no store is made.
     """
     fps_points = 0 if data_set == "shapenetpart" else config.fps_points
     found = find_objects(
@@ -80,7 +90,7 @@ def run(
         split: Card(
             KIND, SCHEMA_VERSION,
             {"data_set": data_set, "layout": found.layout, "split": split, "fps_points": fps_points,
-             **({"mesh_points": config.mesh_points, "seed": config.seed} if "OFF" in found.layout else {})},
+             **({"mesh_points": config.mesh_points, "seed": config.seed} if found.layout == OFF_MESHES else {})},
             {"shapes": fingerprint([source.names, source.labels]), "files": fingerprint(found.files)},
         )
         for split, source in found.splits.items()
@@ -93,12 +103,13 @@ def run(
         }
         total = sum(len(found.splits[split].names) for split in missing)
         with Progress(f"prepare {data_set}", total, "shapes") as progress:
-            shapes = _read_splits(found, list(missing), fps_points, workers, progress)
-        for split in missing:  # all of them before any is written: half a store is none
+            shapes = _read_splits(found, list(missing), fps_points, workers, progress, report)
+        for split in shapes:  # all of them before any is written: half a store is none
             _refuse_none(split, found.splits[split], shapes[split])
-        create_group(store, {})
-        for split, card in missing.items():
-            _write_split(found, split, shapes[split], card, store, report)
+        if shapes:
+            create_group(store, {})
+        for split in shapes:
+            _write_split(found, split, shapes[split], missing[split], store, report)
     return report
 
 
@@ -123,9 +134,17 @@ def _is_complete(
 
 
 def _read_splits(
-    found: Found, splits: list[str], fps_points: int, workers: int, progress: Progress
+    found: Found,
+    splits: list[str],
+    fps_points: int,
+    workers: int,
+    progress: Progress,
+    report: ObjectsReport,
 ) -> dict[str, list[Shape | str]]:
-    """Read the shapes of some splits, all of them in one pool; an error in place of a bad one."""
+    """Read the shapes of some splits, all of them in one pool; an error in place of a bad one.
+
+    A split of which a job failed is left out, and is a failure of the report.
+    """
     shapes: dict[str, list[Shape | str]] = {
         split: ["not read"] * len(found.splits[split].names) for split in splits
     }
@@ -136,9 +155,11 @@ def _read_splits(
     ]
     for outcome in run_all(_read_shapes, jobs, workers=workers, update=progress.update):
         job = outcome.job
-        result = outcome.result or [str(outcome.error)] * len(job.source.names)
-        shapes[job.split][job.first : job.first + len(result)] = result
-    return shapes
+        if outcome.result is None:
+            report.failed_splits[job.split] = str(outcome.error)
+        else:
+            shapes[job.split][job.first : job.first + len(outcome.result)] = outcome.result
+    return {split: own for split, own in shapes.items() if split not in report.failed_splits}
 
 
 def _refuse_none(split: str, source: Source, shapes: list[Shape | str]) -> None:
@@ -206,7 +227,7 @@ def _read_shapes(job: _Job, advance: Callable[[int], None]) -> list[Shape | str]
             if len(shape.points) == 0:
                 raise ValueError(f"{name}: has no points")
             shapes.append(shape)
-        except (ValueError, OSError) as error:
+        except ValueError as error:  # of the file itself; anything else fails all of the split
             shapes.append(str(error))
     if job.fps_points:
         _order(shapes, job.fps_points)

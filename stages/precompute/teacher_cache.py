@@ -35,7 +35,7 @@ from cache.scene_group import (
     list_scenes,
     scene_card,
 )
-from stages.precompute.decoding import Decoder, Pending
+from stages.precompute.decoding import Decoder, DecodingError, Pending
 from stages.precompute.teachers import Teacher, TeacherConfig
 from stages.progress import Progress
 
@@ -104,7 +104,7 @@ def run(
     with ExitStack() as running:
         with lock(locks / store.name, wait=True):
             running.enter_context(claim(locks / f"{store.name}.running", identity))
-            _prepare_store(store, config, identity, overwrite)
+            _prepare_store(store, config, identity, teacher.tower.pooling, overwrite)
         scenes = find_scenes(frames, points, report)
         mine = scenes[share[0] :: share[1]]
         todo = [scene for scene in mine if not _is_complete(store, scene, identity, report)]
@@ -170,8 +170,8 @@ class _Cacher:
                     self._cache_scene(scene, line)
             except LockedError:
                 busy.append(scene)
-            except (ValueError, OSError) as error:
-                self.report.failed[scene.scene_id] = str(error)
+            except (ValueError, OSError, MemoryError) as error:
+                self.report.failed[scene.scene_id] = str(error) or type(error).__name__
                 self.progress.note(f"{scene.scene_id}: failed (why is said at the end)")
             line.skip_rest_of(scene)
         return busy
@@ -201,7 +201,11 @@ class _Cacher:
         rows: list[dict[str, NDArray[Any]]] = []
         valid: list[NDArray[np.bool_]] = []
         for pending in line.batches_of(scene):
-            pixels, usable = pending.result()
+            try:
+                pixels, usable = pending.result()
+            except DecodingError as error:
+                row = sum(map(len, valid)) + error.index
+                raise OSError(f"row {row}: {error.why}; run the same command again") from None
             found = self.teacher(torch.from_numpy(pixels).to(self.device))
             rows.append({name: value.cpu().numpy() for name, value in found.items()})
             valid.append(usable)
@@ -288,7 +292,9 @@ def _is_complete(store: Path, scene: SceneImages, identity: JsonDict, report: Ca
     return True
 
 
-def _prepare_store(store: Path, config: TeacherConfig, identity: JsonDict, overwrite: bool) -> None:
+def _prepare_store(
+    store: Path, config: TeacherConfig, identity: JsonDict, pooling: str | None, overwrite: bool
+) -> None:
     """Make the store, or refuse one of another teacher. Scenes of other frames are replaced."""
     there = group_attributes(store).get("teacher", {}).get("identity")
     if there is not None and there != identity:
@@ -303,6 +309,7 @@ def _prepare_store(store: Path, config: TeacherConfig, identity: JsonDict, overw
         "identity": identity,
         "config": config.model_dump(mode="json", exclude={"batch_images"}),
         "versions": versions,
+        "pooling": pooling,  # of timm's towers: how tokens become the embedding
         "decoder": f"Pillow {versions['pillow']}",
     }
     create_group(store, {"teacher": about})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from stages.precompute.clip_images import Crop
@@ -27,6 +27,7 @@ from stages.settings import Settings
 
 CHECKPOINT_FILE = "clipcap.pt"  # in a folder that teacher-train wrote
 CLIPCAP_WIDTH = 768  # of GPT-2
+CLIPCAP, OPENAI = "clipcap", "openai"
 Arrays = dict[str, Tensor]
 
 
@@ -39,7 +40,7 @@ class TeacherConfig(Settings):
     source: str = "conceptual"
     trained: str = "trained"  # the name of the teacher of `source: trained`
     model: str = "ViT-B-32-quickgelu"
-    pretrained: str = "openai"  # a tag of open_clip, or a file
+    pretrained: str = OPENAI  # a tag of open_clip, or a file; of timm a file, else its own weights
     activation: Activation | None = None  # of weights in a file
     normalize_embedding: bool = False  # what the official transformer notebook does, and no other
     prefix_length: int = Field(10, ge=1)
@@ -49,6 +50,15 @@ class TeacherConfig(Settings):
     arrays: tuple[Literal["clip", "patches"], ...] = ()
     batch_images: int = Field(64, ge=1)
     seed: int = Field(0, ge=0)  # of untrained weights
+
+    @model_validator(mode="after")
+    def _other_kinds_have_names_of_their_own(self) -> Self:
+        if self.name == CLIPCAP and self.kind != CLIPCAP:
+            raise ValueError(
+                f"a teacher of kind {self.kind} would be stored as {CLIPCAP}; name it, such as "
+                f"--set teacher.name={self.kind}"
+            )
+        return self
 
 
 class Teacher(nn.Module):
@@ -140,7 +150,7 @@ def load_teacher(config: TeacherConfig, *, trained: Path) -> Teacher:
         mapper = load_mapper(state, where=str(checkpoint), length=config.prefix_length)
     match config.kind:
         case "timm":
-            tower = timm_tower(model, crop=config.crop)
+            tower = timm_tower(model, _file_of_timm(pretrained), crop=config.crop)
         case "random":
             tower = open_clip_tower(model, None, crop=config.crop, seed=config.seed)
         case "clipcap" | "clip-global":
@@ -162,6 +172,16 @@ def load_teacher(config: TeacherConfig, *, trained: Path) -> Teacher:
         precision=config.precision,
         arrays=config.arrays,
     )
+
+
+def _file_of_timm(pretrained: str) -> Path | None:
+    """The file of weights that is named; None if nothing is, and timm's own are meant."""
+    if pretrained == OPENAI:  # what the configuration says for CLIP
+        return None
+    path = Path(pretrained).expanduser()
+    if not path.is_file():
+        raise ValueError(f"teacher.pretrained = {pretrained}: no such file of weights")
+    return path
 
 
 def checkpoint_file(config: TeacherConfig, trained: Path) -> Path:

@@ -35,6 +35,7 @@ class Tower:
     preprocessing: Preprocessing
     encode: Callable[[Tensor], tuple[Tensor, Tensor | None]]
     patch_layer: str = "last block, after the final norm"
+    pooling: str | None = None  # of timm's: how tokens become the embedding
 
 
 def open_clip_tower(
@@ -107,15 +108,25 @@ def tower_of(whole: Any, *, crop: Crop | None = None) -> Tower:
     return Tower(visual, preprocessing, encode)
 
 
-def timm_tower(model: str, *, crop: Crop | None = None) -> Tower:
-    """Load a pretrained tower of timm, frozen, without its classifier."""
+def timm_tower(model: str, pretrained: Path | None = None, *, crop: Crop | None = None) -> Tower:
+    """Load a tower of timm, frozen, without its classifier; its own weights, or those of a file.
+
+    A file is of tensors (safetensors, or a PyTorch state dict), in timm's names or in those of the
+    model's authors that timm knows. Raises ValueError if there are none, or if they do not fit.
+    """
     import timm
 
-    go_offline_if_unreachable()
-    try:
-        module: Any = timm.create_model(model, pretrained=True, num_classes=0)
-    except Exception as error:
-        raise ValueError(f"timm's {model} cannot be loaded: {error}") from None
+    if pretrained is None:
+        go_offline_if_unreachable()
+        try:
+            module: Any = timm.create_model(model, pretrained=True, num_classes=0)
+        except Exception as error:
+            raise ValueError(
+                f"timm's {model} cannot be loaded: {_first(error)}. Without a network, fetch its weights "
+                "elsewhere and name the file: --set teacher.pretrained=PATH"
+            ) from None
+    else:
+        module = _timm_from_file(model, pretrained)
     data: Any = timm.data
     about = data.resolve_model_data_config(module)
     preprocessing = Preprocessing(
@@ -131,7 +142,39 @@ def timm_tower(model: str, *, crop: Crop | None = None) -> Tower:
         features = module.forward_features(pixels)
         return module.forward_head(features, pre_logits=True), _patches(module, features)
 
-    return Tower(module, preprocessing, encode)
+    return Tower(module, preprocessing, encode, pooling=str(getattr(module, "global_pool", "none")))
+
+
+def _timm_from_file(model: str, path: Path) -> Any:
+    """Make a model of timm twice, from other random weights: what the file does not fill differs."""
+    import timm
+
+    if not timm.is_model(model.partition(".")[0]):
+        raise ValueError(f"{model}: not a model of timm (timm.list_models() has them)")
+    tensors, _ = _read_weights(path)
+    made = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        try:
+            made.append(
+                timm.create_model(
+                    model,
+                    pretrained=True,
+                    num_classes=0,
+                    pretrained_cfg_overlay={"state_dict": dict(tensors)},
+                )
+            )
+        except Exception as error:  # whatever a file that is another model's can raise
+            raise ValueError(
+                f"{path}: not the weights of timm's {model}: {_first(error)}"
+            ) from None
+    pairs = zip(made[0].named_parameters(), made[1].parameters(), strict=True)
+    unfilled = [name for (name, one), other in pairs if not torch.equal(one, other)]
+    if unfilled:
+        raise ValueError(
+            f"{path}: not all the weights of timm's {model}: it has no {', '.join(unfilled[:3])}"
+        )
+    return made[0]
 
 
 def _patches(trunk: Any, features: Tensor) -> Tensor:

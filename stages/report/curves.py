@@ -74,26 +74,33 @@ def _draw_panel(
 
 
 def draw_scan_probe(found: Mapping[str, Any], file: Path) -> bool:
-    """Draw mean IoU of the frozen backbone over the epochs, random weights as a line; see `scan_probe`."""
+    """Draw mean IoU of the frozen backbone over the epochs, and of random weights as a band.
+
+    Bars and the band are one standard deviation over seeds; see `scan_probe`.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:  # it is optional
         return False
-    random, *trained = found["curve"]
+    trained, random = found["curve"], found["random"]["miou"]
     figure = Figure(figsize=(5.2, 3.6), layout="constrained")
     axis = figure.subplots()
-    axis.plot(
+    axis.errorbar(
         [row["epoch"] for row in trained],
-        [row["miou"] for row in trained],
+        [row["miou"]["mean"] for row in trained],
+        yerr=[row["miou"]["std"] or 0.0 for row in trained],
         marker="o",
+        capsize=3,
         label="pre-trained",
     )
-    axis.axhline(random["miou"], linestyle="--", color="grey", label="random weights")
-    axis.set_ylim(0, 1.2 * max(row["miou"] for row in found["curve"]) + 1e-3)
+    around = random["std"] or 0.0
+    axis.axhspan(random["mean"] - around, random["mean"] + around, color="grey", alpha=0.25, lw=0)
+    axis.axhline(random["mean"], linestyle="--", color="grey", label="random weights")
+    axis.set_ylim(0, 1.2 * max(random["mean"], *(row["miou"]["mean"] for row in trained)) + 1e-3)
     axis.set_xlim(left=0)
     axis.set_xlabel("epoch of the pre-training")
     axis.set_ylabel("mIoU on held scans")
-    axis.set_title("linear layer on frozen features", fontsize=10)
+    axis.set_title(f"linear layer on frozen features, {found['seeds']} seeds", fontsize=10)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
     with partial_path(file) as partial:

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 Tile = NDArray[np.uint8]
 
 TILE = (480, 360)  # width, height in pixels
 BACKGROUND = (38, 42, 51)
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+LABEL_PIXELS, SCALE_PIXELS = 15, 13  # heights of letters
 DISTANCE = 2.5  # of the eye, in radii of the cloud
 FILL = 0.9  # of the tile
 
@@ -72,14 +74,32 @@ def towards_eye(normals: NDArray[np.floating[Any]], view: View) -> NDArray[np.bo
     return (normals @ _orbit(view).T)[:, 2] < 0
 
 
+def letterbox(
+    image: NDArray[np.uint8], size: tuple[int, int] = TILE
+) -> tuple[Tile, float, NDArray[np.float64]]:
+    """Fit an image (H, W, 3) into a tile of `size` (width, height) without stretching it.
+
+    Returns the tile, and the scale and shift (2,) that take the image's pixels, centres at integers,
+    to the tile's.
+    """
+    height, width = image.shape[:2]
+    scale = min(size[0] / width, size[1] / height)
+    fitted = (max(1, round(width * scale)), max(1, round(height * scale)))
+    left, top = (size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2
+    tile = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
+    resized = np.asarray(Image.fromarray(image).resize(fitted, Image.Resampling.BOX))
+    tile[top : top + fitted[1], left : left + fitted[0]] = resized
+    return tile, scale, np.array([left, top]) + (scale - 1) / 2
+
+
 def label(tile: Tile, text: str) -> Tile:
     """Write a line into the upper left corner of a copy of the tile."""
-    drawn = np.ascontiguousarray(tile)
-    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 0.5
-    (text_width, text_height), baseline = cv2.getTextSize(text, font, scale, 1)
-    cv2.rectangle(drawn, (0, 0), (text_width + 12, text_height + baseline + 8), (0, 0, 0), -1)
-    cv2.putText(drawn, text, (6, text_height + 4), font, scale, (255, 255, 255), 1)
-    return drawn
+    image = Image.fromarray(tile)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(LABEL_PIXELS)
+    _, _, right, bottom = draw.textbbox((6, 4), text, font)
+    draw.rectangle((0, 0, right + 6, bottom + 4), fill=BLACK)
+    draw.text((6, 4), text, WHITE, font)
+    return np.array(image)
 
 
 def save_grid(path: Path, tiles: Sequence[Tile], columns: int) -> Path:
@@ -88,23 +108,23 @@ def save_grid(path: Path, tiles: Sequence[Tile], columns: int) -> Path:
     padded = [*tiles, *[blank] * (-len(tiles) % columns)]
     rows = [np.concatenate(padded[n : n + columns], axis=1) for n in range(0, len(padded), columns)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1]):
-        raise OSError(f"{path}: cannot be written")
+    Image.fromarray(np.concatenate(rows)).save(path, "png")
     return path
 
 
 def _draw_scale(tile: Tile, *, pixels_per_metre: float) -> None:
-    """Draw a bar of 1, 10, 100... metres (or 0.1, 0.01, ...), true at the cloud's centre.
+    """Draw into a tile a bar of 1, 10, 100... metres (or 0.1, 0.01, ...), true at the cloud's centre.
 
     A wrong depth unit or intrinsic shows in it: a room is a few metres wide.
     """
     metres = 10.0 ** np.floor(np.log10(tile.shape[1] / 2 / pixels_per_metre))
     left, bottom = 10, tile.shape[0] - 12
     right = left + round(metres * pixels_per_metre)
-    cv2.line(tile, (left, bottom), (right, bottom), (255, 255, 255), 2)
-    cv2.putText(
-        tile, f"{metres:g} m", (left, bottom - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255,) * 3, 1
-    )
+    image = Image.fromarray(tile)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(SCALE_PIXELS)
+    draw.line((left, bottom, right, bottom), WHITE, width=2)
+    draw.text((left, bottom - 5), f"{metres:g} m", WHITE, font, anchor="ls")
+    tile[:] = np.asarray(image)
 
 
 def _orbit(view: View) -> NDArray[np.float64]:

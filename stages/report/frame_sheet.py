@@ -1,31 +1,35 @@
-"""A contact sheet of one extracted scene: per frame its image and its coloured points from two sides."""
+"""A contact sheet of one extracted scene: per frame its image and its coloured points from three sides.
 
+Over the image lie the edges at which its depth jumps. If a camera's intrinsics or the transform between
+the cameras are wrong, they do not lie on the edges of things.
+"""
+
+import io
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cache.frames import KEPT, frames_path, iter_images, read_frames
 from cache.points import SCALE_M, read_points
 from cache.scene_group import list_scenes
-from stages.precompute.backproject import color_points
-from stages.report.drawing import TILE, Tile, View, label, save_grid, splat
+from stages.precompute.backproject import color_points, transform
+from stages.report.depth_edges import draw_dots, front_edges
+from stages.report.drawing import Tile, View, label, letterbox, save_grid, splat
 
 OUTSIDE_IMAGE = (255, 0, 255)
 VIEWS = (View("from its camera", 0, 0), View("from the left", 60, 20), View("from above", 0, 75))
 
 
 def example_scenes(frames: Path, points: Path) -> list[str]:
-    """Return the first complete scene of each split. Raises ValueError if there is none."""
+    """Return the first complete scene of each split; empty if there is none."""
     first: dict[str, str] = {}
     for scene_id in list_scenes(points):
         manifest = read_frames(frames_path(frames, scene_id), ["split"])
         if len(manifest):
             first.setdefault(manifest["split"][0].as_py(), scene_id)
-    if not first:
-        raise ValueError(f"{points}: no extracted scene there; run extract first")
     return list(first.values())
 
 
@@ -50,11 +54,11 @@ def run(scene_id: str, *, frames: Path, points: Path, out: Path, num_rows: int) 
 
 def _frame_tiles(row: dict[str, Any], image: bytes, points: NDArray[np.float64]) -> list[Tile]:
     """Return the image, then each view of its points (N, 3)."""
-    encoded = np.frombuffer(image, np.uint8)
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    if decoded is None:
-        raise ValueError(f"{row['scene_id']} frame {row['frame_index']}: its image does not decode")
-    rgb = decoded[..., ::-1].astype(np.uint8)
+    try:
+        rgb = np.asarray(Image.open(io.BytesIO(image)).convert("RGB"))
+    except (OSError, ValueError) as error:
+        where = f"{row['scene_id']} frame {row['frame_index']}"
+        raise ValueError(f"{where}: its image does not decode: {error}") from None
     intrinsics = np.reshape(row["color_intrinsics"], (3, 3))
     depth_to_color = np.reshape(row["depth_to_color"], (4, 4))
     colors, seen = color_points(points, rgb, intrinsics, depth_to_color)
@@ -64,8 +68,19 @@ def _frame_tiles(row: dict[str, Any], image: bytes, points: NDArray[np.float64])
     title = (
         f"{row['scene_id']} #{row['frame_index']} {row['split']}{pose}, median depth {median:.2f} m"
     )
-    picture = cv2.resize(rgb, TILE, interpolation=cv2.INTER_AREA).astype(np.uint8)
     return [
-        label(picture, title),
+        label(_with_depth_edges(row, rgb, points), title),
         *(label(splat(points, colors, view), view.name) for view in VIEWS),
     ]
+
+
+def _with_depth_edges(
+    row: dict[str, Any], rgb: NDArray[np.uint8], points: NDArray[np.float64]
+) -> Tile:
+    """The image (H, W, 3), with the front edges of the depth projected onto it."""
+    tile, scale, shift = letterbox(rgb)
+    depth_intrinsics = np.reshape(row["depth_intrinsics"], (3, 3))
+    edges = points[front_edges(points, depth_intrinsics, row["depth_size"])]
+    in_color = transform(edges, np.reshape(row["depth_to_color"], (4, 4)))
+    in_color = in_color[in_color[:, 2] > 0] @ np.reshape(row["color_intrinsics"], (3, 3)).T
+    return draw_dots(tile, in_color[:, :2] / in_color[:, 2:] * scale + shift)

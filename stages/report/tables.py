@@ -20,16 +20,20 @@ Summaries = Mapping[str, Mapping[str, Any]]  # of fine-tunings, by task
 
 
 def print_table(summaries: Summaries, say: Callable[[str], None]) -> None:
-    """Say each task's headlines over its seeds, in percent."""
+    """Say each task's headlines over its seeds, in percent; of one seed that it compares with nothing."""
     say(f"{'task':<15} {'measure':<20} {'mean':>6} {'std':>6}  seeds  from")
     for task, summary in summaries.items():
         for key, name in HEADLINES[task]:
             if key in summary["measures"]:
                 measure = summary["measures"][key]
                 say(
-                    f"{task:<15} {name:<20} {100 * measure['mean']:>6.2f} {100 * measure['std']:>6.2f}  "
+                    f"{task:<15} {name:<20} {100 * measure['mean']:>6.2f} {_percent(measure['std']):>6}  "
                     f"{len(measure['runs']):>5}  {summary['init']}"
                 )
+    if any(len(summary["seeds"]) == 1 for summary in summaries.values()):
+        say(
+            "one seed says that it runs; to compare, give --seeds 3 here and to --init scratch alike"
+        )
 
 
 def write_table(
@@ -38,6 +42,17 @@ def write_table(
     """Write what `finetune-all` measured, and what it did not and why, as JSON."""
     table = {"tasks": dict(summaries), "left_out": dict(left_out), "failed": dict(failed)}
     _write(path, json.dumps(table, indent=2) + "\n")
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The summaries of a table that was written before, none if there is none. Raises ValueError."""
+    if not path.exists():
+        return {}
+    try:
+        tasks = json.loads(path.read_bytes())["tasks"]
+        return {task: tasks[task] for task in HEADLINES if task in tasks}
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{path}: not a table of finetune-all; move it away") from None
 
 
 def class_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -49,12 +64,15 @@ def class_rows(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         row = [name]
         for column in columns.values():
             found = column.get(name)
-            row += (
-                [f"{100 * found['mean']:.2f}", f"{100 * found['std']:.2f}"] if found else ["", ""]
-            )
+            row += [_percent(found["mean"]), _percent(found["std"])] if found else ["", ""]
         rows.append(row)
     header = ["class", *(part for name in columns for part in (name, f"{name} std"))]
     return header, rows
+
+
+def _percent(value: float | None) -> str:
+    """A share in percent; a deviation of one value is none."""
+    return "-" if value is None else f"{100 * value:.2f}"
 
 
 def write_classes(path: Path, summary: Mapping[str, Any]) -> None:

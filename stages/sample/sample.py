@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from cache.captions import CaptionedImage, write_captions
-from cache.card import Card, CardError, OtherConfigurationError, differences
+from cache.card import Card, OtherConfigurationError, differences
 from cache.commit import commit, partial_path
 from stages.progress import Progress
 from stages.sample.captions import describe
@@ -33,11 +33,11 @@ from stages.sample.objects import write_lists as write_object_lists
 from stages.sample.recordings import Stage, encode, record, set_up, shots
 from stages.sample.rooms import ROOM_TYPES, make_room
 from stages.sample.scans import scan, write_scan, write_scene_text
+from stages.sample.world_card import CARD_FILE, world_card
 from stages.settings import Settings
 from stages.workers import run_all
 
 KIND, SCHEMA_VERSION = "sample world", 1
-CARD_FILE = "artifact.json"
 LABEL_FILE = "scannetv2-labels.combined.tsv"
 # First scene numbers, far from ScanNet's own (scene0000 to scene0806).
 RECORDED, SCANNED, CAPTIONED = 1000, 2000, 3000
@@ -195,19 +195,6 @@ def _write_lists(jobs: list[RoomJob | ObjectJob], out: Path) -> None:
             ]
             (out / folder / f"scannetv2_{split}.txt").write_text("".join(f"{s}\n" for s in scenes))
         (out / folder / LABEL_FILE).write_bytes(label_table().encode())
-
-
-def world_card(out: Path) -> Card:
-    """Return the card of a sample world. Raises CardError if `out` is none."""
-    file = out / CARD_FILE
-    try:
-        return Card.from_dict(json.loads(file.read_text()), where=str(file))
-    except FileNotFoundError:
-        raise CardError(
-            f"{out} is there and is no sample world; remove it, or choose another place"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise CardError(f"{file}: not JSON: {error}; remove {out}") from None
 
 
 def _is_complete(out: Path, captions: Path, wanted: Card) -> bool:

@@ -42,7 +42,10 @@ def way_to_extract(folder: Path) -> str | None:
     for path in (folder, *sorted(child for child in folder.iterdir() if os.path.isdir(child))):
         if os.access(path, os.R_OK | os.X_OK) and is_rgbd_folder(path):
             what = "it is a folder" if path == folder else f"{path.name}/ in it is a folder"
-            return f"{what} of RGB-D frames: first pack-sens {path} --out NAME.sens, then extract NAME.sens"
+            return (
+                f"{what} of RGB-D frames: first pack-sens {path} --out NAME.sens, "
+                "then extract NAME.sens"
+            )
     return None
 
 

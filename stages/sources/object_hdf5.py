@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,6 +59,8 @@ def scanobjectnn_file(root: Path, variant: str, split: str) -> Path:
 
 def read_block(path: Path) -> Block:
     """Read one file. Raises ValueError naming it if it is not as expected."""
+    import h5py  # only for data sets in this format
+
     try:
         with h5py.File(path, "r") as file:
             points = np.asarray(file["data"][..., :3], np.float32)

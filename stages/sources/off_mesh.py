@@ -18,8 +18,10 @@ def read_off(path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """
     try:
         words = path.read_text().split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not text: {error}") from None
     if not words or not words[0].startswith("OFF"):
         raise ValueError(f"{path}: expected an OFF mesh, it begins with {' '.join(words)[:20]!r}")
     rest = words[0][3:]

@@ -15,8 +15,8 @@ def load_open3d() -> ModuleType:
         import open3d
     except (ImportError, OSError) as error:
         raise ImportError(
-            f"Open3D cannot be imported: {error}. Stage one needs it: "
-            "pip install 'distill3d[precompute]'"
+            f"Open3D cannot be imported: {error}. Stage one needs it; from the checkout: "
+            "pip install -e '.[precompute]'"
         ) from error
     return open3d
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plyfile
 from numpy.typing import NDArray
 
 _VERTEX = [
@@ -27,6 +26,8 @@ class PlyMesh:
 
 def read_mesh_ply(path: Path) -> PlyMesh:
     """Read a mesh in any of PLY's encodings. Raises ValueError naming a file that is none."""
+    import plyfile  # only to read; pictures of prepared scans are drawn without it
+
     try:
         data = plyfile.PlyData.read(str(path), known_list_len={"face": {"vertex_indices": 3}})
         vertex, faces = data["vertex"], data["face"]["vertex_indices"]

@@ -4,7 +4,7 @@ Layouts are told apart by what lies in the folder, a module of `rgbd_layouts` fo
 
 - `seven_scenes`: `frame-000000.{color.jpg,depth.png,pose.txt}`; ScanNet's `sens` tool, 3RScan too;
 - `tum`: `rgb.txt depth.txt groundtruth.txt` naming files by time in seconds;
-- `color_and_depth`: folders `color/` or `rgb/` and `depth/`; ScanNet's exporter, Open3D, own recordings.
+- `color_and_depth`: folders `color/` or `rgb/` and `depth/`; ScanNet's exporter, Open3D, others.
 
 Depth images are 16-bit PNG, PGM or TIFF, poses camera-to-world in metres.
 """
@@ -68,8 +68,8 @@ def pack_folder(
     color_size = _color_size(first.color)
     if color_intrinsics is None and color_size != (depth_width, depth_height):
         raise ValueError(
-            f"colour is {color_size[0]} x {color_size[1]}, depth {depth_width} x {depth_height}, and only "
-            "the depth camera's intrinsics are known; give --color-intrinsics FX,FY,CX,CY"
+            f"colour is {color_size[0]} x {color_size[1]}, depth {depth_width} x {depth_height}, and "
+            "only the depth camera's intrinsics are known; give --color-intrinsics FX,FY,CX,CY"
         )
     depth_to_color = found.cameras.depth_to_color
     header = SensHeader(

@@ -1,6 +1,5 @@
 """Fine-tuning on a downstream task: one run a seed, and what they come to together."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +13,15 @@ from stages.training.initial import SCRATCH, Initial, describe, load_initial, sh
 from stages.training.learner import LoopConfig
 from stages.training.loop import Outcome, train
 from stages.training.processes import Processes, joined
-from stages.training.run_folder import RunFolder, read_card, read_result, write_json
+from stages.training.run_folder import FINE_TUNING, RunFolder, read_card, read_result, write_json
 from stages.training.speed import ask_for_patience
+from stages.training.spread import spread
 from stages.training.tasks import classification, parts
 from stages.training.tasks.detection import task as detection
 from stages.training.tasks.segmentation import task as segmentation
 from stages.training.tasks.setup import Downstream, FinetuneConfig
 
-KIND, SCHEMA_VERSION = "fine-tuning", 2
+KIND, SCHEMA_VERSION = FINE_TUNING, 2
 TaskName = Literal["classification", "parts", "detection", "segmentation"]
 TASKS: dict[str, type[FinetuneConfig]] = {
     "classification": classification.ClassificationConfig,
@@ -65,11 +65,8 @@ def run(
     outcome, folder = None, out
     with joined(device) as processes:
         for number in range(seeds):
-            seed = config.training.seed + number
-            seeded = config.model_copy(
-                update={"training": config.training.model_copy(update={"seed": seed})}
-            )
-            folder = out / f"seed{seed}"
+            seeded = _with_seed(config, number)
+            folder = _seed_folder(out, seeded)
             outcome = _run_seed(
                 task,
                 seeded,
@@ -93,6 +90,41 @@ def run(
     return Finished(outcome, folder, summary if processes.is_first else {})
 
 
+def other_runs(
+    task: TaskName, config: FinetuneConfig, *, initial: Initial, out: Path, seeds: int
+) -> dict[Path, list[str]]:
+    """How runs that lie where these would go differ from them, by folder; reads cards only.
+
+    Of the data it knows nothing: whether that is the same is seen when it is read. Raises CardError.
+    """
+    start = _fingerprint(initial)
+    found = {}
+    for number in range(seeds):
+        seeded = _with_seed(config, number)
+        folder = _seed_folder(out, seeded)
+        if there := read_card(folder):
+            card = _card(task, seeded, {**there.inputs, "init": start})
+            if changes := RunFolder(folder, card).other_run():
+                found[folder] = changes
+    return found
+
+
+def _with_seed(config: FinetuneConfig, number: int) -> FinetuneConfig:
+    """The configuration of the run so many seeds after the first."""
+    training = config.training
+    training = training.model_copy(update={"seed": training.seed + number})
+    return config.model_copy(update={"training": training})
+
+
+def _seed_folder(out: Path, config: FinetuneConfig) -> Path:
+    """Where the run of a seed lies."""
+    return out / f"seed{config.training.seed}"
+
+
+def _card(task: TaskName, config: FinetuneConfig, inputs: dict[str, str]) -> Card:
+    return Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+
+
 def _run_seed(
     task: TaskName,
     config: FinetuneConfig,
@@ -107,8 +139,7 @@ def _run_seed(
 ) -> Outcome | None:
     downstream = build_task(task, config, store, initial, device)
     inputs = {**downstream.inputs, "init": _fingerprint(initial)}
-    card = Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
-    folder = RunFolder(out, card, overwrite=overwrite)
+    folder = RunFolder(out, _card(task, config, inputs), overwrite=overwrite)
     with folder.opened(processes):
         if folder.is_finished:
             return None
@@ -226,10 +257,7 @@ def _over_runs(runs: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     """Mean, deviation and values of each name over the runs that have it."""
     found = {}
     for name in dict.fromkeys(key for run in runs for key in run):
-        values = [run[name] for run in runs if name in run]
-        mean = math.fsum(values) / len(values)
-        spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / len(values))
-        found[name] = {"mean": mean, "std": spread, "runs": values}
+        found[name] = spread([run[name] for run in runs if name in run])
     return found
 
 

@@ -23,8 +23,8 @@ from stages.training.checkpoints import input_of, to_tensors
 from stages.training.networks.detr_layout import from_detr, is_detr
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.pointmae_layout import from_pointmae
+from stages.training.run_folder import SCRATCH as SCRATCH
 
-SCRATCH = "scratch"
 # What makes numpy's numbers out of bytes; by its name, which is numpy's own affair.
 _SCALAR = np.float64(0).__reduce__()[0]
 # What published checkpoints hold beside tensors: options, and measures as numpy's numbers.
@@ -74,8 +74,10 @@ def load_initial(source: str) -> Initial:
             return _load_ours(folder)
     if path.is_file():
         return _load_theirs(path)
+    if not path.exists():
+        raise ValueError(f"{source}: no such file or folder")
     raise ValueError(
-        f"--init {source}: expected the folder of a run or of a checkpoint, a PyTorch checkpoint of "
+        f"{source}: expected the folder of a run or of a checkpoint, a PyTorch checkpoint of "
         f"Point-MAE, Point-BERT, MaskPoint or 3DETR, or {SCRATCH}"
     )
 
@@ -95,7 +97,7 @@ def _load_theirs(path: Path) -> Initial:
         with torch.serialization.safe_globals(PLAIN):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: no PyTorch checkpoint of tensors: {error}") from None
+        raise ValueError(f"{path}: no PyTorch checkpoint of tensors: {_reason(error)}") from None
     for key in ("base_model", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -111,6 +113,13 @@ def _load_theirs(path: Path) -> Initial:
         raise ValueError(f"{path}: {error}") from None
     tensors = {f"encoder.{name}": value for name, value in mapped.encoder.items()} | mapped.others
     return Initial(path.name, tensors, mapped.dropped, _shape_of(mapped.encoder))
+
+
+def _reason(error: Exception) -> str:
+    """What torch found, without its advice to load files that may run code."""
+    said = str(error).rpartition("WeightsUnpickler error:")[2]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[0].partition(". ")[0] if lines else type(error).__name__
 
 
 def _shape_of(encoder: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -146,7 +155,7 @@ def apply_initial(model: nn.Module, initial: Initial) -> Matched:
     }
     if initial.source != SCRATCH and not any(name.startswith("encoder.") for name in fitting):
         raise ValueError(
-            f"--init {initial.source}: none of its {len(initial.tensors)} tensors fits this encoder"
+            f"{initial.source}: none of its {len(initial.tensors)} tensors fits this encoder"
         )
     model.load_state_dict(fitting, strict=False)
     dropped = [name for name in initial.tensors if name not in fitting]

@@ -179,8 +179,8 @@ def _matching_scenes(
     if not scenes:
         found = ", ".join(f"{count} of {split}" for split, count in sorted(there.items()))
         raise ValueError(
-            f"{points}: no scene of {', '.join(splits)}, only {found}. Extract some recordings as such: "
-            f"extract FILES --split {splits[0]} (with --overwrite if they are there already), then "
+            f"{points}: no scene of {', '.join(splits)}, only {found}. Extract some recordings as "
+            f"such: extract FILES --split {splits[0]} (with --overwrite if they are there already), then "
             f"teacher-cache{instead}"
         )
     return scenes

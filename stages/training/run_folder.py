@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
 SHOWN = "shown.json"
+FINE_TUNING = "fine-tuning"  # what a card calls such a run, before its task
+SCRATCH = "scratch"  # instead of a checkpoint: none
 LAST, BEST, KEPT, NONFINITE = "last", "best", "kept", "nonfinite"
 
 
@@ -45,16 +47,21 @@ class RunFolder:
             yield
 
     def _check(self) -> None:
-        found = read_card(self.path)
-        if found and found.fingerprint != self.card.fingerprint and self._is_begun:
-            changes = differences(
-                {**found.config, "inputs": found.inputs, "schema": found.schema_version},
-                {**self.card.config, "inputs": self.card.inputs, "schema": self.card.schema_version},
-            )  # fmt: skip
+        if changes := self.other_run():
             raise OtherConfigurationError(
                 f"{self.path}: holds another run: {'; '.join(changes)}. Give this one another "
                 "name, or replace that one with --overwrite"
             )
+
+    def other_run(self) -> list[str]:
+        """How the run that lies in it differs from this one, nothing if it does not. Raises CardError."""
+        found = read_card(self.path)
+        if found is None or found.fingerprint == self.card.fingerprint or not self._is_begun:
+            return []
+        return differences(
+            {**found.config, "inputs": found.inputs, "schema": found.schema_version},
+            {**self.card.config, "inputs": self.card.inputs, "schema": self.card.schema_version},
+        )
 
     def take(self) -> None:
         """Make it this run's, before the first thing is written to it; later calls do nothing."""

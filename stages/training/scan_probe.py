@@ -3,10 +3,11 @@
 A point's features are those of the last block, interpolated from its three nearest patches. They stay
 as they are; a linear layer learns the 20 classes of ScanNet's vertices from them, and is judged by mean
 IoU on the held scans. Beside it stands the same backbone with random weights, which knows only what
-the points' positions tell.
+the points' positions tell; both over several seeds: of the points that are drawn and of the layer's
+steps, of the random ones also of weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from torch.nn import functional as F
 
 from cache.checkpoint import has_checkpoint, read_meta
 from stages.normalise import Normalisation, normalise
+from stages.training.checkpoints import input_of
 from stages.training.draws import plain_draws, seed_of
 from stages.training.initial import SCRATCH
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.upsample import interpolate
-from stages.training.probes import load_encoder
+from stages.training.probes import load_encoder, settle_norms
 from stages.training.run_folder import KEPT, LAST
+from stages.training.spread import beside, said, spread
 from stages.training.tasks.segmentation.scenes import Scenes, load_scenes
 from stages.training.tasks.segmentation.scores import (
     NUM_CLASSES,
@@ -41,7 +44,7 @@ class Look:
     """How scenes are shown to a backbone."""
 
     num_points: int = 8192
-    norm_input: Normalisation = "unit_sphere"
+    normalisation: Normalisation = "unit_sphere"
     seed: int = 0
 
 
@@ -49,31 +52,66 @@ def probe_run(
     run: Path,
     store: Path,
     wanted: EncoderShape,
-    look: Look,
+    num_points: int,
     *,
+    seeds: int,
     device: torch.device,
     say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Probe all that a pre-training kept, and random weights; scores by epoch, random ones as 0.
+    """Probe all that a pre-training kept, and random weights, by the same draws; scores by epoch.
 
-    Raises ValueError if there is no checkpoint, or no annotated scan of train or val.
+    Scenes are shown at the scale that the weights know. Raises ValueError if there is no checkpoint, or
+    no annotated scan of train or val.
     """
-    sources = [folder for folder in sorted((run / KEPT).glob("*")) if has_checkpoint(folder)]
-    last = run / LAST if has_checkpoint(run / LAST) else run
-    epochs = {str(f): read_meta(f).position["epoch"] for f in (*sources, last) if has_checkpoint(f)}
-    by_epoch = {epoch: source for source, epoch in epochs.items()}  # the last is the last kept one
-    if not by_epoch:
-        raise ValueError(f"{run}: there is no checkpoint in it")
+    by_epoch = _checkpoints(run)
     train, held = (load_scenes(store, (split,), device) for split in ("train", "val"))
-    shape = load_encoder(str(last), wanted).shape
+    last = by_epoch[max(by_epoch)]
+    shape, normalisation = load_encoder(last, wanted).shape, input_of(read_meta(Path(last)))
+    looks = [Look(num_points, normalisation.normalisation, seed) for seed in range(seeds)]
+    random = [probe(_random(shape, train, look, device), train, held, look) for look in looks]
+    say(f"  {'random weights':<16} {_said(_over(random))}")
     curve = []
-    for epoch, source in ((0, SCRATCH), *sorted(by_epoch.items())):
-        encoder = load_encoder(source, shape, look.seed).to(device)
-        found = probe(encoder, train, held, look)
-        curve.append({"epoch": epoch, **found})
-        name = "random weights" if source == SCRATCH else f"epoch {epoch}"
-        say(f"  {name:<16} mIoU {found['miou']:.4f}, accuracy {found['accuracy']:.4f}")
-    return {"curve": curve, "points_a_scene": POINTS_A_SCENE, "num_points": look.num_points}
+    for epoch, source in sorted(by_epoch.items()):
+        encoder = load_encoder(source, shape).to(device)
+        found = [probe(encoder, train, held, look) for look in looks]
+        curve.append({"epoch": epoch, **_over(found)})
+        say(f"  {f'epoch {epoch}':<16} {_said(curve[-1])}")
+    gain = beside([row["miou"] for row in found], [row["miou"] for row in random])["difference"]
+    say(f"  {'more than random':<16} mIoU {said(gain, sign='+')}, seed for seed; one pre-training")
+    return {
+        "seeds": seeds,
+        "random": _over(random),
+        "curve": curve,
+        "difference": gain,
+        "points_a_scene": POINTS_A_SCENE,
+        "num_points": num_points,
+    }
+
+
+def _checkpoints(run: Path) -> dict[int, str]:
+    """Where the weights of each epoch are that a run kept, the last ones included."""
+    last = run / LAST if has_checkpoint(run / LAST) else run
+    folders = [
+        folder for folder in (*sorted((run / KEPT).glob("*")), last) if has_checkpoint(folder)
+    ]
+    if not folders:
+        raise ValueError(f"{run}: there is no checkpoint in it")
+    return {int(read_meta(folder).position["epoch"]): str(folder) for folder in folders}
+
+
+def _random(shape: EncoderShape, train: Scenes, look: Look, device: torch.device) -> PointEncoder:
+    encoder = load_encoder(SCRATCH, shape, look.seed).to(device)
+    parts = torch.arange(len(train)).split(ROWS_AT_A_TIME)
+    settle_norms(encoder, (shown(train, rows, look)[0] for rows in parts))
+    return encoder
+
+
+def _over(runs: list[dict[str, float]]) -> dict[str, Any]:
+    return {name: spread([run[name] for run in runs]) for name in runs[0]}
+
+
+def _said(measures: Mapping[str, Any]) -> str:
+    return f"mIoU {said(measures['miou'])}, accuracy {said(measures['accuracy'])}"
 
 
 def probe(encoder: PointEncoder, train: Scenes, held: Scenes, look: Look) -> dict[str, float]:
@@ -90,16 +128,21 @@ def probe(encoder: PointEncoder, train: Scenes, held: Scenes, look: Look) -> dic
     return scores_of(counts)
 
 
+def shown(scenes: Scenes, rows: Tensor, look: Look) -> tuple[Tensor, Tensor]:
+    """Points (B, N, 3) as a backbone sees them, and classes (B, N), of a seeded draw of some scenes."""
+    seed = seed_of(look.seed, "probe", int(rows[0]))
+    points, label = scenes.draw(
+        rows, look.num_points, plain_draws(seed, len(rows), scenes.vertices.device)
+    )
+    return normalise(points, look.normalisation), label
+
+
 @torch.no_grad()
 def features_of(
     encoder: PointEncoder, scenes: Scenes, rows: Tensor, look: Look
 ) -> tuple[Tensor, Tensor]:
     """Features (B, N, C) and classes (B, N) of a seeded draw of some scenes."""
-    draws = plain_draws(
-        seed_of(look.seed, "probe", int(rows[0])), len(rows), scenes.vertices.device
-    )
-    points, label = scenes.draw(rows, look.num_points, draws)
-    points = normalise(points, look.norm_input)
+    points, label = shown(scenes, rows, look)
     outputs, patches = encoder(points)
     return interpolate(points, patches.centers, outputs[-1]).float(), label
 

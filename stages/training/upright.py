@@ -79,9 +79,9 @@ def warn_if_not_level(
     better = max(others, key=lambda axis: held[axis], default=None)
     way = f"up: {better} fits: --set pretrain.up={better}"
     say(
-        f"warning: with up: {up} the floor is not level: {share[up]:.0%} of the flat patches are level or "
-        f"upright (in rooms 90%), and the camera was held {held[up]:.2f} upright (1 is upright, -1 upside "
-        f"down). {way if better else 'No axis of this world is up: --set pretrain.frame=camera'}"
+        f"warning: with up: {up} the floor is not level: {share[up]:.0%} of the flat patches are level "
+        f"or upright (in rooms 90%), and the camera was held {held[up]:.2f} upright (1 is upright, -1 "
+        f"upside down). {way if better else 'No axis of this world is up: --set pretrain.frame=camera'}"
     )
 
 

@@ -1,8 +1,8 @@
 """Where a frame's camera stood and what its teacher saw, for clouds that follow one of them.
 
-`frame: gravity` turns clouds so that z is up and y is where the camera looked, by poses in a world of
-which one axis, `up`, is up; `points: in_view` keeps to what lies inside the teacher's crop of the colour
-image.
+`frame: gravity` turns clouds so that z is up and y is where the camera looked, by poses in a world
+of which one axis, `up`, is up; `points: in_view` keeps to what lies inside the teacher's crop of the
+colour image.
 """
 
 from collections.abc import Iterable

@@ -39,4 +39,4 @@ def test_an_altered_card_is_refused() -> None:
 
 def test_differences_are_named() -> None:
     lines = differences({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4, "d": 3}, "e": "x"})
-    assert lines == ["b.c: 2 there, 4 asked", 'e: null there, "x" asked']
+    assert lines == ["b.c: 2 there, 4 asked", 'e: not set there, "x" asked']

@@ -75,6 +75,7 @@ def write_many(store: Path, name: str, times: int) -> None:
             commit(partial, store / name)
 
 
+@pytest.mark.processes
 def test_writers_beside_one_another_do_not_disturb(tmp_path: Path) -> None:
     """Each removes the folder of partial files if it is empty; none may lose its own by that."""
     store = tmp_path / "store"

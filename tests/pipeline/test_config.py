@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import ConfigError, load_section, shipped_configs
+from pipeline.config import ConfigError, load_section, shipped_configs, validated
 from stages.precompute.extract_scene import ExtractConfig
+from stages.training.pretrain import PretrainConfig
 
 SCHEMAS = {"extract": ExtractConfig}
 
@@ -53,12 +54,14 @@ def test_configurations_are_frozen() -> None:
         ("extract: {stride_frames: 2.5}", "extract.stride_frames = 2.5: Input should be a valid int"),
         ("extract: {max_depth_m: 40}", "less than or equal to 32.7"),
         ("extract: {splits: [trian]}", "extract.splits.0 = 'trian'"),
-        ("extract: {seed: true}", "extract.seed = True: expected no true or false here"),
+        ("extract: {seed: true}", "extract.seed = true: expected no true or false here"),
         ("extract: {seed: 1, seed: 2}", "'seed' stands there twice"),
         ("extract: {points_per_frame: 100000000}", "less than or equal to 1000000"),
         ("extract: {splits: []}", "at least 1 item"),
         ("extract: [", "not YAML"),
         ("- 1", "expected sections"),
+        ("extract: {seed: null}", "extract.seed = null: Input should be a valid int"),
+        ("extract: {stride_frames: {x: 1}}", "extract.stride_frames: Input should be a valid int"),
         ("base: nowhere.yaml", "nowhere.yaml does not exist"),
         ("base: 5", "5 does not exist"),
         ("base: bad.yaml", "round in a circle"),
@@ -124,3 +127,21 @@ def test_every_shipped_configuration_is_valid() -> None:
         for section, schema in schemas.items():
             load_section(name, section, schema)
     assert load_section("variants/detection_3detr", "detection", DetectionConfig).kind == "3detr"
+
+
+def test_a_section_that_contradicts_itself_is_told_without_all_of_it() -> None:
+    change = "pretrain.encoder.num_heads=5"
+    with pytest.raises(ConfigError) as caught:
+        load_section("paper", "pretrain", PretrainConfig, [change])
+    assert str(caught.value) == (
+        f"--set {change}: pretrain.encoder: width 384 is no multiple of 5 heads"
+    )
+
+
+def test_a_stored_configuration_of_another_version_is_one_clear_error() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validated(ExtractConfig, {"seed": True, "gone": 1})
+    assert str(caught.value) == (
+        "an artifact's configuration is of another version: "
+        "seed: expected no true or false here, found true; gone: Extra inputs are not permitted"
+    )

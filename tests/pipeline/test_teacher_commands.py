@@ -13,6 +13,8 @@ from tests.pipeline.test_cli import Shell, distill3d, one_line
 from tests.recordings import write_recording
 from tests.small_teacher import write_color_captions
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["distill3d"]
 
 TINY = """
@@ -40,16 +42,16 @@ def workspace(tmp_path: Path) -> Path:
 def test_from_captions_to_words(distill3d: Shell, workspace: Path) -> None:
     common = ("--config", workspace / "tiny.yaml", "--workspace", workspace)
     code, _, err = distill3d("teacher-cache", *common)
-    assert (code, "no trained teacher there; run teacher-train first" in one_line(err)) == (1, True)
+    assert (code, "points.zarr: not there; run extract first" in one_line(err)) == (2, True)
+    extract = ("extract", workspace / "a.sens", "--workspace", workspace, "--workers", 1)
+    assert distill3d(*extract, "--set", "extract.stride_frames=1")[0] == 0
+    code, _, err = distill3d("teacher-cache", *common)
+    assert (code, "teacher/tiny: not there; run teacher-train first" in one_line(err)) == (2, True)
+
     code, out, err = distill3d("teacher-train", *common)
     assert code == 0, err
     assert "shuffled control, 6 unseen images: precision" in out
     assert (workspace / "report" / "captions_tiny.html").is_file()
-
-    code, _, err = distill3d("teacher-cache", *common)
-    assert (code, "no extracted scene there; run extract first" in one_line(err)) == (1, True)
-    extract = ("extract", workspace / "a.sens", "--workspace", workspace, "--workers", 1)
-    assert distill3d(*extract, "--set", "extract.stride_frames=1")[0] == 0
     code, out, err = distill3d("teacher-cache", *common)
     assert code == 0, err
     assert "1 scene cached, 0 complete before, 0 failed" in out
@@ -122,6 +124,8 @@ def test_inspect_finds_what_is_wrong(distill3d: Shell, workspace: Path) -> None:
 def test_wrong_captions_are_exit_2(
     distill3d: Shell, tmp_path: Path, words: tuple[str, ...], message: str
 ) -> None:
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "a.parquet").touch()
     code, _, err = distill3d("caption", "--workspace", tmp_path, *words)
     assert (code, message in one_line(err)) == (2, True)
 
@@ -136,10 +140,10 @@ def test_frames_without_words_say_why(distill3d: Shell, workspace: Path) -> None
     for frame, message in (
         ("c:1", "c:1: this frame was not sampled; sampled are 0, 5, 10"),
         ("c:10", "c:10: this frame was rejected: too_few_valid_pixels"),
-        ("d:0", "d.parquet is missing; run extract again"),
+        ("d:0", "--frame d:0: no scene d in"),
     ):
         code, _, err = distill3d("caption", *common, "--frame", frame)
-        assert (code, message in one_line(err)) == (1, True)
+        assert (code, message in one_line(err)) == (2, True)
     (workspace / "bad.jpg").write_bytes(b"no picture")
     code, _, err = distill3d("caption", *common, "--image", workspace / "bad.jpg")
     assert (code, "cannot be decoded" in one_line(err)) == (1, True)

@@ -8,6 +8,8 @@ import pytest
 
 from stages.workers import DIED, run_all
 
+pytestmark = pytest.mark.processes
+
 
 def work(job: str, advance: Callable[[int], None]) -> str:
     if job == "crash at once":

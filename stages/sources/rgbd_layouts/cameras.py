@@ -1,7 +1,7 @@
 """Files of camera intrinsics that lie in folders of RGB-D frames.
 
 - `intrinsic/intrinsic_{depth,color}.txt`, `intrinsic/extrinsic_depth.txt`: ScanNet's exporter;
-- `_info.txt` with `m_calibrationDepthIntrinsic = ...`: the `sens` tool of ScanNet and BundleFusion, 3RScan;
+- `_info.txt` with `m_calibrationDepthIntrinsic = ...`: ScanNet's and BundleFusion's `sens` tool, 3RScan;
 - any JSON with `intrinsic_matrix`, nine numbers column by column: Open3D, one camera for both images;
 - `camera-intrinsics.txt`: the depth camera's matrix.
 """

@@ -1,7 +1,7 @@
 """A folder of colour images beside one of depth: ScanNet's exporter, Open3D, own recordings.
 
-`color/` or `rgb/`, and `depth/`, with equal names or in equal order. Cameras and poses are in any of the
-files that `cameras` and `trajectories` know.
+`color/` or `rgb/`, and `depth/`, with equal names or in equal order. Cameras and poses are in any of
+the files that `cameras` and `trajectories` know.
 """
 
 from collections.abc import Mapping
@@ -76,8 +76,8 @@ def _renamed(
     """Colour images under the names of the depth images that stand at the same place."""
     if len(colors) != len(depths):
         raise ValueError(
-            f"{color_folder} has {len(colors)} images, {DEPTH_FOLDER}/ {len(depths)}, and no name is in "
-            "both, so it is not known which belong together; give them equal names"
+            f"{color_folder} has {len(colors)} images, {DEPTH_FOLDER}/ {len(depths)}, and no name is "
+            "in both, so it is not known which belong together; give them equal names"
         )
     return dict(zip(depths, colors.values(), strict=True))
 

@@ -3,8 +3,8 @@
 - a text file a frame with a 4 x 4 matrix: ScanNet's exporter, 7-Scenes;
 - `trajectory.log`: three integers, then a 4 x 4 matrix, for each frame: Open3D, Redwood;
 - JSON of a `PinholeCameraTrajectory`, which holds world-to-camera: Open3D;
-- a list with a line a frame (POSE_LISTS): `tx ty tz qx qy qz qw`, or the 12 or 16 numbers of a matrix by
-  rows; before them there may be the frame's number, or its time in seconds.
+- a list with a line a frame (POSE_LISTS): `tx ty tz qx qy qz qw`, or the 12 or 16 numbers of a matrix
+  by rows; before them there may be the frame's number, or its time in seconds.
 """
 
 import re
@@ -168,8 +168,8 @@ def read_pose_list(path: Path) -> Trajectory:
             rows and len(row) != len(rows[0])
         ):
             raise ValueError(
-                f"{path}:{number}: expected `tx ty tz qx qy qz qw`, or 12 or 16 numbers of a matrix, with "
-                f"the frame's number or time before them or not, found {line.strip()[:60]!r}"
+                f"{path}:{number}: expected `tx ty tz qx qy qz qw`, or 12 or 16 numbers of a matrix, "
+                f"with the frame's number or time before them or not, found {line.strip()[:60]!r}"
             )
         rows.append(row)
     if rows and len(rows[0]) not in POSE_NUMBERS:

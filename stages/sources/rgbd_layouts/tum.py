@@ -42,8 +42,8 @@ def find_tum(folder: Path) -> RgbdFolder:
     )
     if not frames:
         raise ValueError(
-            f"{folder}: no image of {COLOR_LIST} ({len(colors)}) is within {MAX_TIME_GAP_S:g} s of one of "
-            f"{DEPTH_LIST} ({len(depths)}); times must be in seconds, of one clock"
+            f"{folder}: no image of {COLOR_LIST} ({len(colors)}) is within {MAX_TIME_GAP_S:g} s of one "
+            f"of {DEPTH_LIST} ({len(depths)}); times must be in seconds, of one clock"
         )
     cameras = find_cameras(folder)
     has_truth = (folder / TRUTH).is_file()

@@ -20,6 +20,7 @@ from stages.training.learner import LoopConfig
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
 from stages.training.networks.cloud_input import object_input
 from stages.training.networks.rivals import RivalShape, build_rival, penalty
+from stages.training.spread import spread
 from stages.training.task import Task, Terms
 from stages.training.tasks.setup import (
     Downstream,
@@ -182,12 +183,12 @@ def _finish(
         for repeat in range(config.vote_repeats)
     ]
     if voted:
-        values = torch.tensor(voted, dtype=torch.double)
+        repeats = spread(voted)
         found["voting"] = {
             "votes": config.votes,
             "repeats": len(voted),
-            "mean": values.mean().item(),
-            "std": values.std(unbiased=False).item(),
-            "paper_style_best": values.max().item(),
+            "mean": repeats["mean"],
+            "std": repeats["std"],
+            "paper_style_best": max(voted),
         }
     return found

@@ -3,13 +3,15 @@
 import hashlib
 import io
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from stages.precompute.clip_images import Preprocessing, decode_or_none
-from stages.precompute.decoding import Decoder
+from stages.precompute.decoding import Decoder, DecodingError
 from tests.conftest import golden_files
 
 CLIP = Preprocessing(
@@ -72,10 +74,45 @@ def test_what_does_not_decode_is_none(bad: bytes) -> None:
     assert decode_or_none(CLIP, bad) is None
 
 
-class Crash:
-    """Preprocessing that dies, as a broken decoder would, on one kind of picture."""
+def test_a_picture_that_is_a_line_would_be_huge_once_resized() -> None:
+    """16000 x 1: its short side to 224 pixels would make the long one 3.6 million, 800 million in all."""
+    line = jpeg(16_000, 1)
+    assert len(line) < 10_000
+    assert CLIP.resized_pixels(16_000, 1) > 7e8
+    assert decode_or_none(CLIP, line) is None
+    assert decode_or_none(replace(CLIP, crop="squash"), line) is not None
+    assert decode_or_none(CLIP, jpeg(2000, 40)) is not None
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(5, "Input/output error")])
+def test_what_is_not_the_images_fault_is_not_its_answer(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Preprocessing, "__call__", failing)
+    with pytest.raises(type(error)):
+        decode_or_none(CLIP, jpeg(20, 20))
+    if isinstance(error, MemoryError):
+        with (
+            Decoder(CLIP, 0) as decoder,
+            pytest.raises(DecodingError, match=r"image 0 .* no memory"),
+        ):
+            decoder.submit([jpeg(20, 20)]).result()
+
+
+class Any8:
+    """Preprocessing that takes all sizes."""
 
     size = 8
+
+    def resized_pixels(self, width: int, height: int) -> int:
+        return 64
+
+
+class Crash(Any8):
+    """Preprocessing that dies, as a broken decoder would, on one kind of picture."""
 
     def __call__(self, encoded: bytes) -> np.ndarray:
         import os
@@ -99,9 +136,30 @@ def test_batches_keep_their_order(workers: int) -> None:
     assert not pixels[5].any()
 
 
-def test_a_decoder_that_dies_costs_one_image() -> None:
+def test_a_decoder_that_dies_fails_its_batch_and_names_the_image() -> None:
     images = [jpeg(20, 20), jpeg(30, 30), jpeg(40, 40)]
     with Decoder(Crash(), 1) as decoder:  # type: ignore[arg-type]
-        _, valid = decoder.submit(images).result()
-        assert valid.tolist() == [True, False, True]
+        with pytest.raises(DecodingError, match=r"image 1 of its batch: the process .* died"):
+            decoder.submit(images).result()
         assert decoder.submit(images[:1]).result()[1].tolist() == [True]
+
+
+class CrashOnce(Any8):
+    """Preprocessing that is killed once, as by a machine short of memory."""
+
+    def __init__(self, flag: Path) -> None:
+        self.flag = flag
+
+    def __call__(self, encoded: bytes) -> np.ndarray:
+        import os
+
+        if not self.flag.exists():
+            self.flag.touch()
+            os._exit(9)
+        return np.full((8, 8, 3), 7, np.uint8)
+
+
+def test_a_decoder_that_died_once_costs_nothing(tmp_path: Path) -> None:
+    with Decoder(CrashOnce(tmp_path / "once"), 1) as decoder:  # type: ignore[arg-type]
+        _, valid = decoder.submit([jpeg(20, 20), jpeg(30, 30)]).result()
+    assert valid.tolist() == [True, True]

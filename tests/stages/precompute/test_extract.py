@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from cache.scene_group import list_scenes, scene_card
 from stages.precompute import extract, extract_scene
 from stages.precompute.extract import ExtractReport
 from stages.precompute.extract_scene import ExtractConfig
+from stages.progress import Progress
 from stages.sources.scannet_layout import find_scenes, scenes_from_files
 from stages.sources.sens import SensReader, decode_depth
 from stages.sources.sens_writer import RgbdFrame, intrinsic_matrix, write_sens
@@ -36,6 +38,7 @@ from tests.recordings import (
     write_recording,
     write_scannet,
 )
+from tests.running import LAST_RESORT_S
 from tests.stages.precompute.test_backproject import plain_back_projection
 
 CONFIG = ExtractConfig(stride_frames=5, points_per_frame=2048)
@@ -286,6 +289,7 @@ def test_rerunning_opens_nothing(
     assert tree(extracted) == before
 
 
+@pytest.mark.processes
 def test_processes_and_shards_write_the_same_bytes(
     scannet: Path, extracted: Path, tmp_path: Path
 ) -> None:
@@ -367,6 +371,7 @@ def test_a_folder_that_links_to_itself_is_a_missing_scene(scannet: Path, tmp_pat
     assert find_scenes(root, CONFIG.splits).missing == ("scene0001_00",)
 
 
+@pytest.mark.processes
 def test_one_bad_scene_never_stops_the_others(scannet: Path, tmp_path: Path) -> None:
     root = shutil.copytree(scannet, tmp_path / "scannet")
     bad = {
@@ -442,26 +447,39 @@ def test_nothing_ever_wraps_an_int16(tmp_path: Path) -> None:
     assert row["num_valid_depth"] == len(kept)
 
 
-def test_another_process_is_waited_for(scannet: Path, tmp_path: Path) -> None:
+@pytest.mark.processes
+def test_another_process_is_waited_for(
+    scannet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """While somebody else holds a scene's lock, the others go on; then it is done too."""
     context = multiprocessing.get_context("spawn")
-    ready = context.Event()
+    ready, release = context.Event(), context.Event()
     lock_file = tmp_path / "frames" / ".locks" / "scene0000_00"
-    holder = context.Process(target=hold_lock, args=(lock_file, ready))
+    holder = context.Process(target=hold_lock, args=(lock_file, ready, release))
     holder.start()
-    assert ready.wait(30)
+    assert ready.wait(LAST_RESORT_S)
+    done_before: list[str] = []
+
+    def note(_: Progress, text: str) -> None:
+        assert text == "scene0000_00: waiting for the process that is writing it"
+        done_before.extend(list_scenes(tmp_path / "points.zarr"))
+        release.set()
+
+    monkeypatch.setattr(Progress, "note", note)
     report = run(scannet, tmp_path)
     holder.join()
+    assert done_before == ["scene0000_01", "scene0001_00", "scene0002_00"]
     assert (report.extracted, report.failed) == (4, {})
 
 
-def hold_lock(path: Path, ready: object) -> None:
+def hold_lock(path: Path, ready: Event, release: Event) -> None:
     with lock(path, wait=True):
-        ready.set()  # type: ignore[attr-defined]
-        time.sleep(2)
+        ready.set()
+        release.wait(LAST_RESORT_S)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.processes
 def test_killed_at_any_moment_and_run_again(tmp_path: Path, workers: int) -> None:
     """SIGKILL at ten moments of a run; what is there counts, the rest is done again, bytes equal."""
     write_scannet(tmp_path / "scannet", num_frames=40)
@@ -479,30 +497,28 @@ def test_killed_at_any_moment_and_run_again(tmp_path: Path, workers: int) -> Non
             command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True,
         )  # fmt: skip
-        wait_for_work(process, out, moment)
+        wait_for_files(process, out, more=3 * moment + 1)
         if process.poll() is None:
             # The whole group at once, or the parent alone: its workers must notice.
             (os.killpg if moment % 2 else os.kill)(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.communicate(timeout=LAST_RESORT_S)  # its workers hold the pipe too
     finish = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert "0 failed" in finish.stdout
     assert tree(out) == tree(tmp_path / "undisturbed")
     assert not list(out.glob(".*partial*"))
 
 
-def wait_for_work(process: subprocess.Popen, out: Path, moment: int) -> None:
-    """Wait until a partial file is there, then some milliseconds more each time."""
-    deadline = time.monotonic() + 20
-    while process.poll() is None and not has_partials(out) and time.monotonic() < deadline:
-        time.sleep(0.002)
-    time.sleep(0.02 * moment)
+def wait_for_files(process: subprocess.Popen[bytes], out: Path, *, more: int) -> None:
+    """Wait until so many files that were not there before were seen, or the process has ended."""
+    before = files_in(out)
+    seen: set[Path] = set()
+    while process.poll() is None and len(seen - before) < more:
+        seen |= files_in(out)
+        time.sleep(0.001)
 
 
-def has_partials(out: Path) -> bool:
-    try:
-        return any(out.glob(".*partial*/*"))
-    except FileNotFoundError:  # renamed while we looked
-        return False
+def files_in(out: Path) -> set[Path]:
+    return {Path(folder, name) for folder, _, names in os.walk(out) for name in names}
 
 
 def test_real_recording(tmp_path: Path) -> None:

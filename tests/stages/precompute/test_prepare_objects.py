@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from cache.card import CardError, OtherConfigurationError
 from cache.objects import read_objects
+from cache.scene_group import list_scenes
 from pipeline.cli import app
 from stages.pointops import farthest_point_sample
 from stages.precompute import prepare_objects
@@ -218,25 +219,27 @@ def test_if_no_shape_of_a_split_can_be_read_no_store_is_left(tmp_path: Path, spl
     assert not (tmp_path / "objects" / "modelnet40.zarr").exists()
 
 
-def test_a_shape_that_may_not_be_read_fails_alone(
+def test_a_shape_that_may_not_be_read_now_fails_its_split_until_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = MINI / "modelnet_mini"
     name = modelnet40.read_split(root, "train")[0]
-    is_file = Path.is_file
-
-    def refused(path: Path, *_: object) -> bool:
-        if path.stem == name:
-            raise PermissionError(13, "Permission denied", str(path))
-        return is_file(path)
+    read_shape = modelnet40.read_shape
 
     def read(root: Path, shape_id: str) -> np.ndarray:
-        refused(modelnet40.shape_file(root, shape_id))
+        if shape_id == name:
+            raise PermissionError(13, "Permission denied", shape_id)
         return read_shape(root, shape_id)
 
-    read_shape = modelnet40.read_shape
-    monkeypatch.setattr(Path, "is_file", refused)
-    monkeypatch.setattr(modelnet40, "read_shape", read)
-    report = prepare(tmp_path, "modelnet40", root)
-    assert report.shapes == {"train": 7, "test": 4}
-    assert "Permission denied" in report.failed[name]
+    with monkeypatch.context() as patch:
+        patch.setattr(modelnet40, "read_shape", read)
+        report = prepare(tmp_path, "modelnet40", root)
+    assert report.shapes == {"test": 4}
+    assert "Permission denied" in report.failed_splits["train"]
+    store = tmp_path / "objects" / "modelnet40.zarr"
+    assert list_scenes(store) == [
+        "test"
+    ]  # it says nothing of the shape, so it is not left out for good
+    again = prepare(tmp_path, "modelnet40", root)
+    assert (again.shapes, again.complete_before) == ({"train": 8, "test": 4}, ["test"])
+    assert again.failed == {}

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from stages.precompute import towers
+from stages.precompute.teachers import TeacherConfig, load_teacher
 from stages.precompute.towers import open_clip_model, open_clip_tower, timm_tower
 
 OPENAI_VIT_B_32 = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af"
@@ -142,3 +143,42 @@ def test_without_a_network_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch)
         open_clip_tower("ViT-B-32-quickgelu", "openai")
     with pytest.raises(ValueError, match="neither a model of open_clip"):
         open_clip_tower("ViT-B-33", None)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_timm_tower_from_a_local_file(tmp_path: Path, suffix: str) -> None:
+    """No network: the classifier in the file is left out, and what is not all there is refused."""
+    import timm
+
+    torch.manual_seed(3)
+    whole = timm.create_model("test_vit", num_classes=10).eval()
+    path = tmp_path / f"weights{suffix}"
+    state = {key: value.contiguous() for key, value in whole.state_dict().items()}
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    tower = timm_tower("test_vit", path)
+    assert tower.pooling == "token"
+    pixels = torch.randn(1, 3, *[tower.preprocessing.size] * 2)
+    with torch.inference_mode():
+        embedding, _ = tower.encode(pixels)
+        expected = whole.forward_head(whole.forward_features(pixels), pre_logits=True)
+    np.testing.assert_array_equal(embedding, expected)
+    with pytest.raises(
+        ValueError, match=r"weights.*: not (all )?the weights of timm's test_resnet"
+    ):
+        timm_tower("test_resnet", path)
+    with pytest.raises(ValueError, match=r"nothing_like_it: not a model of timm"):
+        timm_tower("nothing_like_it", path)
+    del state["blocks.0.mlp.fc1.weight"]
+    save_file(state, tmp_path / "part.safetensors")
+    with pytest.raises(
+        ValueError, match=r"not (all )?the weights of timm's test_vit: .*fc1.weight"
+    ):
+        timm_tower("test_vit", tmp_path / "part.safetensors")
+
+
+def test_other_kinds_are_not_stored_as_clipcap() -> None:
+    with pytest.raises(ValueError, match=r"would be stored as clipcap; .* teacher.name=timm"):
+        TeacherConfig(kind="timm", model="test_vit")
+    config = TeacherConfig(name="dino", kind="timm", model="test_vit", pretrained="nowhere.pth")
+    with pytest.raises(ValueError, match=r"teacher.pretrained = nowhere.pth: no such file"):
+        load_teacher(config, trained=Path("none"))

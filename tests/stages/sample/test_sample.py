@@ -59,6 +59,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.processes
 def test_a_seed_gives_the_same_bytes(world: Path, tmp_path: Path) -> None:
     run(CONFIG, out=tmp_path / "sample", captions=tmp_path / "captions.parquet", workers=2)
     assert tree(tmp_path) == tree(world)

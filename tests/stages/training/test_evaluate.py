@@ -50,10 +50,9 @@ def test_evaluate_says_when_the_data_is_another(world: Path) -> None:
     (run / "run.json").write_text(json.dumps(other.to_dict()))
     said = CliRunner().invoke(app, arguments, catch_exceptions=False).output
     assert "its data of test is not the run's any more" in said
-    for folder, words in ((run.parent, "expected the folder of a run"), (run, "no checkpoint yet")):
-        if folder == run:
-            shutil.rmtree(run / "best")
-        failed = CliRunner().invoke(
-            app, ["evaluate", str(folder), "--weights", "best", "--workspace", str(world)]
-        )
-        assert words in str(failed.exception)
+    # The folder that finetune names, of which this is the only seed.
+    arguments[1] = str(run.parent)
+    assert CliRunner().invoke(app, arguments, catch_exceptions=False).output == said
+    shutil.rmtree(run / "best")
+    failed = CliRunner().invoke(app, [*arguments, "--weights", "best"])
+    assert "no checkpoint yet" in str(failed.exception)

@@ -106,6 +106,7 @@ def failing(task: Task, at_call: int, error: Exception) -> Task:
 
 
 @pytest.mark.parametrize("at_call", [1, 7, 10, 13, 30])
+@pytest.mark.processes
 def test_sigterm_in_an_epoch_finishes_the_step_and_goes_on_exactly(
     tmp_path: Path, at_call: int
 ) -> None:
@@ -120,12 +121,14 @@ def test_sigterm_in_an_epoch_finishes_the_step_and_goes_on_exactly(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+@pytest.mark.processes
 def test_signals_are_told_apart(tmp_path: Path, number: signal.Signals) -> None:
     with handled(number, signal.SIG_DFL):  # whatever the tests were started with
         outcome = run_toy(tmp_path, task=interrupting(toy(), 3, number))
     assert (outcome.step, outcome.stopped_by) == (3, number.name)
 
 
+@pytest.mark.processes
 def test_what_nohup_ignores_stays_ignored(tmp_path: Path) -> None:
     with handled(signal.SIGHUP, signal.SIG_IGN):
         assert run_toy(tmp_path, task=interrupting(toy(), 3, signal.SIGHUP)).finished

@@ -21,7 +21,7 @@ from stages.training.networks.student import Student
 from tests.conftest import REPOSITORY
 from tests.objects_world import YAML, invoke, prepare_boxes
 from tests.pairs_world import SMALL_YAML, write_boxes, write_pair, write_world
-from tests.running import free_port, read_until, start
+from tests.running import LAST_RESORT_S, free_port, read_until, start
 
 CPU = torch.device("cpu")
 
@@ -175,6 +175,7 @@ def test_what_does_not_belong_together_is_refused(world: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.processes
 def test_a_signal_ends_it_with_its_code_and_the_way_on(
     world: Path, number: signal.Signals, code: int
 ) -> None:
@@ -182,7 +183,7 @@ def test_a_signal_ends_it_with_its_code_and_the_way_on(
     process = start(arguments)
     read_until(process, "epoch 2/20000")
     process.send_signal(number)
-    said, errors = process.communicate(timeout=60)
+    said, errors = process.communicate(timeout=LAST_RESORT_S)
     assert process.returncode == code, errors
     assert f"stopped on {number.name} after step" in said
     assert "the same command goes on from there" in said
@@ -190,6 +191,7 @@ def test_a_signal_ends_it_with_its_code_and_the_way_on(
 
 
 @pytest.mark.parametrize("reader", ["pipe", "terminal"])
+@pytest.mark.processes
 def test_it_ends_well_though_nobody_reads_it_any_more(world: Path, reader: str) -> None:
     """As `2>&1 | tee log` when tee is gone, and a terminal that is closed."""
     name = f"unread-{reader}"
@@ -200,11 +202,12 @@ def test_it_ends_well_though_nobody_reads_it_any_more(world: Path, reader: str) 
     os.close(writing)
     assert os.read(reading, 100)
     os.close(reading)
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=LAST_RESORT_S) == 0
     assert (world / "pretrain" / name / "result.json").is_file()
     assert (world / "pretrain" / name / "curves.png").is_file()
 
 
+@pytest.mark.processes
 def test_whichever_process_is_stopped_all_end_with_the_code(world: Path) -> None:
     arguments = command(world, "both", "--set", "pretrain.training.epochs=20000")
     port = free_port()
@@ -214,12 +217,13 @@ def test_whichever_process_is_stopped_all_end_with_the_code(world: Path) -> None
     ]  # fmt: skip
     read_until(both[0], "epoch 1/20000")
     both[1].send_signal(signal.SIGTERM)
-    (said, _), (silent, errors) = (process.communicate(timeout=60) for process in both)
+    (said, _), (silent, errors) = (process.communicate(timeout=LAST_RESORT_S) for process in both)
     assert [process.returncode for process in both] == [143, 143], errors
     assert "stopped on SIGTERM after step" in said
     assert silent == ""
 
 
+@pytest.mark.processes
 def test_two_processes_are_as_one(world: Path) -> None:
     common = ["--set", "pretrain.training.epochs=2", "--set", "pretrain.training.lr=0.0005"]
     launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2",
@@ -255,6 +259,7 @@ main()
 """
 
 
+@pytest.mark.processes
 def test_it_runs_without_stage_one(world: Path) -> None:
     arguments = command(world, "alone", "--set", "pretrain.training.epochs=1")[2:]
     done = subprocess.run(
@@ -264,6 +269,7 @@ def test_it_runs_without_stage_one(world: Path) -> None:
     assert "pretrain: finished, 1 epochs" in done.stdout
 
 
+@pytest.mark.processes
 def test_inspect_knows_runs_and_checkpoints(world: Path) -> None:
     subprocess.run(
         [sys.executable, *command(world, "seen", "--stop-after-epoch", "2")], cwd=REPOSITORY, check=True

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.running import free_port
 from tests.scans_world import prepare_golden_scans
+
+pytestmark = pytest.mark.processes
 
 ENCODER = "{width: 24, depth: 2, num_heads: 2, patch_hidden: 8, num_patches: 24, patch_size: 8, drop_path: 0}"
 TRAINING = "epochs: 3, batch: 2, lr: 0.0005, warmup_epochs: 1, precision: fp32"
@@ -46,10 +48,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_processes_are_as_one(world: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("", 0))
-        port = free.getsockname()[1]
-    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port)]
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2",
+                "--master-port", str(free_port())]  # fmt: skip
     for name, arguments in (("one", []), ("two", launcher)):
         subprocess.run(
             [sys.executable, *arguments, "-m", "pipeline", "finetune-all", "--init", "scratch",

@@ -101,7 +101,7 @@ def test_rivals_are_trained_and_judged_the_same(world: Path, model: str) -> None
 def test_predict_says_what_it_needs(world: Path) -> None:
     said = CliRunner().invoke(app, ["predict", str(world), "--workspace", str(world)])
     assert said.exit_code == 1
-    assert "finished run of finetune segmentation" in str(said.exception)
+    assert "the folder of a run of finetune segmentation" in str(said.exception)
 
 
 def test_draws_are_distinct_vertices_with_their_labels(world: Path) -> None:
