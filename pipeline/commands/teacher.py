@@ -57,7 +57,7 @@ def teacher_train(
     folder, where = paths.teacher(settings.name), open_device(device)
     stage.run(
         settings, captions=pairs, out=folder, device=where, overwrite=overwrite,
-        workers=workers or max(1, num_cores() - 1),
+        workers=workers or max(1, num_cores() - 1), say=typer.echo,
     )  # fmt: skip
     trained = TeacherConfig(name=settings.name, source="trained")
     teacher = load_teacher(trained, trained=folder).to(where)
@@ -156,6 +156,13 @@ def caption(
 
     settings = load_section(config, "teacher", TeacherConfig, overrides)
     _need_trained(settings, paths)
+    prefix = None
+    if frame:  # before a language model is loaded
+        with wrong_usage():
+            prefix = stage.frame_prefix(
+                frames=paths.frames, store=paths.prefixes(settings.name), scene_id=scene_id,
+                frame_index=int(index),
+            )  # fmt: skip
     where = open_device(device)
     folder = paths.teacher(settings.trained)
     checkpoint = checkpoint_file(settings, folder)
@@ -163,16 +170,12 @@ def caption(
     captioner = load_captioner(
         load_checkpoint(checkpoint), tokenizer, where=str(checkpoint), device=where
     )
-    if image:
-        teacher = load_teacher(settings, trained=folder).to(where)
-        said = stage.caption_image(teacher, captioner, image.read_bytes(), beams=beams)
-    else:
-        with wrong_usage():
-            said = stage.caption_frame(
-                captioner, frames=paths.frames, store=paths.prefixes(settings.name),
-                scene_id=scene_id, frame_index=int(index), beams=beams,
-            )  # fmt: skip
-    typer.echo(said)
+    if prefix is not None:
+        typer.echo(stage.caption_prefix(captioner, prefix, beams=beams))
+        return
+    assert image
+    teacher = load_teacher(settings, trained=folder).to(where)
+    typer.echo(stage.caption_image(teacher, captioner, image.read_bytes(), beams=beams))
 
 
 def _need_trained(settings: "TeacherConfig", paths: Workspace) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cache.captions import CaptionedImage, captions_card, read_captions
 from cache.frames import KEPT, frames_path, read_frames
 from cache.prefixes import PREFIX, VALID, read_array
 from stages.captioning.decode import Captioner
 from stages.captioning.scores import NounScores, noun_finder, score_nouns
-from stages.precompute.caption_pairs import telling_words
-from stages.precompute.decoding import decode_batch
+from stages.precompute.caption_pairs import names_of, read_described, telling_words
+from stages.precompute.clip_images import Pixels
+from stages.precompute.decoding import Decoded, Decoder
 from stages.precompute.teachers import Teacher
 
 BATCH_IMAGES = 64
@@ -42,10 +44,8 @@ def caption_image(teacher: Teacher, captioner: Captioner, encoded: bytes, *, bea
     return captioner.captions(prefix, beams=beams)[0]
 
 
-def caption_frame(
-    captioner: Captioner, *, frames: Path, store: Path, scene_id: str, frame_index: int, beams: int
-) -> str:
-    """Say what the cached prefix of a frame says: no image is opened.
+def frame_prefix(*, frames: Path, store: Path, scene_id: str, frame_index: int) -> Tensor:
+    """The cached prefix (L, D) of a frame: no image is opened, and no model is needed.
 
     Raises ValueError if the frame was not sampled, not kept, or could not be decoded.
     """
@@ -59,7 +59,11 @@ def caption_frame(
         raise ValueError(f"{where}: this frame was rejected: {row['status']}")
     if not read_array(store, scene_id, VALID)[row["row"]]:
         raise ValueError(f"{where}: its image could not be decoded")
-    prefix = torch.from_numpy(read_array(store, scene_id, PREFIX)[row["row"]]).float()
+    return torch.from_numpy(read_array(store, scene_id, PREFIX)[row["row"]]).float()
+
+
+def caption_prefix(captioner: Captioner, prefix: Tensor, *, beams: int) -> str:
+    """Say what a prefix (L, D) says."""
     return captioner.captions(prefix[None].to(captioner.model.device), beams=beams)[0]
 
 
@@ -68,13 +72,18 @@ def judge(
 ) -> Judgement:
     """Caption the images of the split `val` and score their nouns, beside shuffled captions.
 
+    They are those that training takes: of which something is said, and that can be decoded.
     The nouns are those that the file's card names, else words that tell its images apart. `table`
     is an HTML page of images with what is said of them.
     """
-    items = list(read_captions(captions, "val"))
+    items: list[CaptionedImage] = []
     said: list[str] = []
-    for start in range(0, len(items), BATCH_IMAGES):
-        said += _caption_batch(teacher, captioner, items[start : start + BATCH_IMAGES])
+    described = read_described(captions, "val").items
+    for start in range(0, len(described), BATCH_IMAGES):
+        batch = described[start : start + BATCH_IMAGES]
+        decoded = _decode(teacher, captions, batch)
+        items += [item for item, valid in zip(batch, decoded.valid, strict=True) if valid]
+        said += _caption_pixels(teacher, captioner, decoded.pixels[decoded.valid])
     truths = [item.captions for item in items]
     find = noun_finder(_nouns(captions))
     order = np.random.default_rng(0).permutation(len(said))
@@ -86,10 +95,16 @@ def judge(
     )
 
 
-def _caption_batch(
-    teacher: Teacher, captioner: Captioner, items: Sequence[CaptionedImage]
-) -> list[str]:
-    pixels = decode_batch(teacher.tower.preprocessing, [item.image for item in items]).pixels
+def _decode(teacher: Teacher, captions: Path, items: Sequence[CaptionedImage]) -> Decoded:
+    with Decoder(teacher.tower.preprocessing, workers=0) as decoder:
+        images = [item.image for item in items]
+        return decoder.submit(images, names_of(captions, items)).result()
+
+
+def _caption_pixels(teacher: Teacher, captioner: Captioner, pixels: Pixels) -> list[str]:
+    """Say what prepared images (B, S, S, 3) show."""
+    if not len(pixels):
+        return []
     device = teacher.get_buffer("mean").device
     return captioner.captions(teacher(torch.from_numpy(pixels).to(device))["prefix"])
 

@@ -1,7 +1,7 @@
 """Pairs of image and caption, ready for training: pixels and token ids in memory."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cache.captions import CaptionedImage, read_captions
-from stages.precompute.clip_images import Preprocessing
+from stages.precompute.clip_images import Pixels, Preprocessing
 from stages.precompute.decoding import Decoder, started_ahead
 
 END_OF_TEXT = "<|endoftext|>"
@@ -21,61 +21,97 @@ COMMON, RARE = 0.7, 0.005
 
 
 @dataclass(frozen=True)
+class Described:
+    """The images of one split of a file of which anything is said, and what else it has, counted."""
+
+    path: Path
+    split: str
+    items: tuple[CaptionedImage, ...]
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Pairs:
-    """Pixels (N, S, S, 3) uint8, and the sentences of each image, all ending with a full stop."""
+    """Pixels (N, S, S, 3) uint8, and the sentences of each image, all ending with a full stop.
+
+    `left_out` counts what of the split cannot be used, by what it is.
+    """
 
     pixels: Tensor
     captions: list[tuple[str, ...]]
-    num_invalid: int
+    left_out: Mapping[str, int]
 
     def __len__(self) -> int:
         """The number of images."""
         return len(self.captions)
 
 
-def load_pairs(path: Path, split: str, preprocessing: Preprocessing, workers: int) -> Pairs:
-    """Decode all images of a split once; those that cannot be decoded are left out and counted.
+def read_described(path: Path, split: str) -> Described:
+    """Read the images of a split without decoding them. Raises ValueError if nothing is said of any."""
+    items = list(read_captions(path, split))
+    described = tuple(item for item in items if sentences(item.captions))
+    left_out = {
+        "empty captions": sum(len(i.captions) - len(sentences(i.captions)) for i in items),
+        "images of which nothing is said": len(items) - len(described),
+    }
+    found = Described(path, split, described, left_out)
+    if not described:
+        raise ValueError(_no_usable_image(found, left_out))
+    return found
 
-    Raises ValueError if none is left, and OSError naming an image at which decoding itself failed.
+
+def load_pairs(described: Described, preprocessing: Preprocessing, workers: int) -> Pairs:
+    """Decode all images once; those that cannot be decoded are left out and counted.
+
+    Raises ValueError if none is left, and OSError naming an image that could not be tried now.
     """
-    pixels, captions, invalid = [], [], 0
+    pixels: list[Pixels] = []
+    captions: list[tuple[str, ...]] = []
     with Decoder(preprocessing, workers) as decoder:
         started = (
-            (
-                batch,
-                decoder.submit(
-                    [item.image for item in batch], [_name(path, item) for item in batch]
-                ),
-            )
-            for batch in _batches(list(read_captions(path, split)))
+            (batch, decoder.submit([item.image for item in batch], names_of(described.path, batch)))
+            for batch in _batches(described.items)
         )
         for batch, pending in started_ahead(started):
             decoded = pending.result()
-            valid = decoded.valid
-            pixels.append(decoded.pixels[valid])
+            pixels.append(decoded.pixels[decoded.valid])
             captions += [
-                tuple(_sentence(caption) for caption in item.captions)
-                for item, usable in zip(batch, valid, strict=True)
+                sentences(item.captions)
+                for item, usable in zip(batch, decoded.valid, strict=True)
                 if usable
             ]
-            invalid += int((~valid).sum())
+    undecoded = len(described.items) - len(captions)
+    left_out = {**described.left_out, "images that cannot be decoded": undecoded}
     if not captions:
-        raise ValueError(f"{path}: no usable image of split {split}")
-    return Pairs(torch.from_numpy(np.concatenate(pixels)), captions, invalid)
+        raise ValueError(_no_usable_image(described, left_out))
+    return Pairs(torch.from_numpy(np.concatenate(pixels)), captions, left_out)
 
 
-def _name(path: Path, item: CaptionedImage) -> str:
-    return f"{path}: {item.scene_id} {item.frame_index}".replace(":  ", ": image ")
+def counted(left_out: Mapping[str, int]) -> str:
+    """Write what was left out, such as `empty captions: 2, images that cannot be decoded: 1`."""
+    return ", ".join(f"{what}: {count}" for what, count in left_out.items() if count)
 
 
-def _batches(items: list[CaptionedImage]) -> list[list[CaptionedImage]]:
+def names_of(path: Path, items: Sequence[CaptionedImage]) -> list[str]:
+    """How an error names each image of a captions file."""
+    return [
+        f"{path}: {item.scene_id} frame {item.frame_index}".replace(":  ", ": ") for item in items
+    ]
+
+
+def _no_usable_image(described: Described, left_out: Mapping[str, int]) -> str:
+    has = counted(left_out) or "it has no image"
+    return f"{described.path}: no usable image of split {described.split}; {has}"
+
+
+def _batches(items: Sequence[CaptionedImage]) -> list[Sequence[CaptionedImage]]:
     return [items[n : n + BATCH_IMAGES] for n in range(0, len(items), BATCH_IMAGES)]
 
 
-def _sentence(caption: str) -> str:
-    """The official inference ends a caption at the first full stop, so each must have one."""
-    text = " ".join(caption.replace(".", " ").split())
-    return f"{text}."
+def sentences(captions: Sequence[str]) -> tuple[str, ...]:
+    """Captions that say anything, each with the full stop at which the official inference ends one."""
+    texts = (" ".join(caption.replace(".", " ").split()) for caption in captions)
+    return tuple(f"{text}." for text in texts if text)
 
 
 def train_tokenizer(captions: Sequence[tuple[str, ...]], vocabulary: int) -> Any:

@@ -165,6 +165,8 @@ class Trainer:
         caption_loss = F.cross_entropy(predicted, tokens.flatten(), ignore_index=IGNORED)
         # Summed over words and divided by ten: about the size of the caption loss.
         present = data.words[rows.to(data.words.device)]
+        if not present.shape[1]:  # no word tells these images apart, and a mean over nothing is NaN
+            return caption_loss, torch.zeros_like(caption_loss)
         word_loss = F.binary_cross_entropy_with_logits(word_logits.float(), present)
         return caption_loss, word_loss * present.shape[1] / 10
 
@@ -241,7 +243,13 @@ class CaptionTensors:
             [torch.tensor(parts.tokenizer.encode(text)) for text in texts]
             for texts in pairs.captions
         ]
-        room = parts.language_model.config.n_positions - parts.mapper.shape.length  # type: ignore[union-attr]
+        length = parts.mapper.shape.length  # type: ignore[union-attr]
+        room = parts.language_model.config.n_positions - length
+        if room < 1:
+            raise ValueError(
+                f"prefix_length = {length}: the language model has {length + room} positions, so no word of "
+                "a caption fits behind it"
+            )
         self.tokens = [[ids[:room] for ids in texts] for texts in self.tokens]
         words = telling_words((words_of or pairs).captions)
         self.words = word_presence(pairs.captions, words).to(device)

@@ -5,7 +5,7 @@ mapper and GPT-2 frozen too. `small_tower` and `small_language_model` make all o
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import commit, lock, partial_path, remove
 from stages.precompute.caption_pairs import (
     Pairs,
+    counted,
     load_pairs,
+    read_described,
     telling_words,
     train_tokenizer,
 )
@@ -42,6 +44,7 @@ def run(
     device: torch.device,
     workers: int = 1,
     overwrite: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Card:
     """Train on the split `train` of a captions file and save the teacher in the folder `out`.
 
@@ -59,6 +62,9 @@ def run(
         with partial_path(out) as folder:
             folder.mkdir()
             parts, train, val = _set_up(config, captions, folder, workers)
+            for split, pairs in (("train", train), ("val", val)):
+                if left_out := counted(pairs.left_out):
+                    say(f"teacher-train: left out of {split}: {left_out}")
             metrics = _train(config, parts, train, val, device, state_file, wanted)
             _save(folder, parts, metrics, wanted)
             commit(folder, out)
@@ -69,12 +75,12 @@ def run(
 def _set_up(
     config: TeacherTrainConfig, captions: Path, folder: Path, workers: int
 ) -> tuple[Parts, Pairs, Pairs]:
+    described = [read_described(captions, split) for split in ("train", "val")]
     clip = _clip(config, folder)
     about = tower_of(clip).preprocessing
     margin = int(config.shift * about.size) if config.train_tower else 0
     larger = replace(about, size=about.size + margin)
-    train = load_pairs(captions, "train", larger, workers)
-    val = load_pairs(captions, "val", larger, workers)
+    train, val = (load_pairs(one, larger, workers) for one in described)
     if config.small_language_model:
         small = config.small_language_model
         tokenizer = train_tokenizer(train.captions, small.vocabulary)
@@ -85,7 +91,7 @@ def _set_up(
     shape = MapperShape(
         config.mapper, embed_dim, config.prefix_length, language_model.config.n_embd
     )
-    words = nn.Linear(embed_dim, len(telling_words(train.captions)))
+    words = nn.Linear(embed_dim, max(1, len(telling_words(train.captions))))
     return Parts(clip, language_model, tokenizer, build_mapper(shape), words, about), train, val
 
 

@@ -144,7 +144,7 @@ def _run_seed(
         if folder.is_finished:
             return None
         if not patient:
-            ask_for_patience(downstream.task, config.training.epochs, device)
+            ask_for_patience(downstream.task, config.training, device)
         if processes.is_first:
             say(f"from {initial.source}")
             for line in describe(downstream.matched):

@@ -162,7 +162,7 @@ def run(
             config, frames, points, store, device, (lambda _: None) if quiet else say
         )
         if not patient:
-            ask_for_patience(task, config.training.epochs, device)
+            ask_for_patience(task, config.training, device)
         outcome = train(
             task,
             config.training,

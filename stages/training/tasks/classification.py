@@ -80,7 +80,7 @@ def build(
         logits = model(points)
         label = train.label[rows.to(train.label.device)]
         accuracy = (logits.argmax(dim=-1) == label).float().mean()
-        loss = F.cross_entropy(logits.float(), label) + penalty(task.model)
+        loss = F.cross_entropy(logits.float(), label) + penalty(model)
         return Terms(loss, {"accuracy": accuracy})
 
     task = Task(

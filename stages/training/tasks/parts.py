@@ -71,7 +71,7 @@ def build(config: PartsConfig, store: Path, initial: Initial, device: torch.devi
         points = scale_and_shift(points, draws, config.scale, config.shift)
         logits = model(points, train.label[rows.to(train.label.device)])
         accuracy = (logits.argmax(dim=-1) == part).float().mean()
-        loss = F.cross_entropy(logits.float().flatten(0, 1), part.flatten()) + penalty(task.model)
+        loss = F.cross_entropy(logits.float().flatten(0, 1), part.flatten()) + penalty(model)
         return Terms(loss, {"accuracy": accuracy})
 
     def evaluate(model: nn.Module) -> dict[str, float]:

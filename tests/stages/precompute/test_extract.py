@@ -505,7 +505,8 @@ def test_killed_at_any_moment_and_run_again(tmp_path: Path, workers: int) -> Non
     finish = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert "0 failed" in finish.stdout
     assert tree(out) == tree(tmp_path / "undisturbed")
-    assert not list(out.glob(".*partial*"))
+    # At most an empty folder, of a scene that was complete when its process was killed.
+    assert not [path for path in out.rglob(".*partial/**/*") if path.is_file()]
 
 
 def wait_for_files(process: subprocess.Popen[bytes], out: Path, *, more: int) -> None:

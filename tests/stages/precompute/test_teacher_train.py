@@ -1,6 +1,7 @@
 """teacher-train: the official layouts, exact resume, both recipes, and that it learns."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -9,15 +10,23 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from cache.card import CardError
+from cache.captions import CaptionedImage, read_captions, write_captions
+from cache.card import Card, CardError
 from stages.captioning.caption import judge
 from stages.captioning.decode import load_captioner
-from stages.precompute import caption_trainer, decoding
-from stages.precompute.caption_pairs import telling_words, train_tokenizer, word_presence
+from stages.precompute import caption_trainer, decoding, teacher_train
+from stages.precompute.caption_pairs import (
+    load_pairs,
+    read_described,
+    telling_words,
+    train_tokenizer,
+    word_presence,
+)
+from stages.precompute.clip_images import Preprocessing
 from stages.precompute.clipcap import load_checkpoint, load_mapper
 from stages.precompute.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
 from tests.killed_pools import KilledPool
-from tests.small_teacher import CONFIG, train_tiny, write_color_captions
+from tests.small_teacher import CONFIG, jpeg, train_tiny, write_color_captions
 
 
 def test_the_folder_has_the_official_layouts(tmp_path: Path) -> None:
@@ -79,7 +88,8 @@ def test_decoders_that_are_killed_train_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(decoding, "ProcessPoolExecutor", KilledPool)
         with pytest.raises(
-            OSError, match=r"captions.parquet: scene0000_00 0: the process that decodes it died"
+            OSError,
+            match=r"captions.parquet: scene0000_00 frame 0: the process that decodes it died",
         ):
             train_tiny(tmp_path / "killed", workers=1)
     assert not (tmp_path / "killed" / "teacher" / "tiny").exists()
@@ -113,9 +123,13 @@ def test_what_is_frozen_stays(tmp_path: Path, mapper: str) -> None:
     assert (words, mappers) == (mapper == "transformer", False)
 
 
-def test_captions_without_a_split_are_refused(tmp_path: Path) -> None:
+def test_captions_without_a_split_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a tower is loaded."""
     write_color_captions(tmp_path / "captions.parquet", val=0)
-    with pytest.raises(ValueError, match="no usable image of split val"):
+    monkeypatch.setattr(teacher_train, "open_clip_model", None)
+    with pytest.raises(ValueError, match="no usable image of split val; it has no image"):
         train_tiny(tmp_path)
     assert not (tmp_path / "teacher" / "tiny").exists()
 
@@ -158,3 +172,66 @@ def test_norms_of_a_trained_tower_know_their_batches(
         trainer.visual(trainer._pixels(trainer.train_set.pixels, augment=False))
     ratios = [(a.median() / b.median()).item() for a, b in zip(running, given, strict=True)]
     assert all(0.8 < ratio < 1.2 for ratio in ratios), ratios
+
+
+def test_captions_that_tell_no_images_apart_have_a_loss_all_the_same(tmp_path: Path) -> None:
+    """All alike: there is no word to learn to name, which once made the loss NaN."""
+    items = [
+        CaptionedImage(
+            jpeg((n, n, n), n), ("a wall",), f"scene{n:04d}_00", 0, "val" if n < 4 else "train"
+        )
+        for n in range(20)
+    ]
+    write_captions(tmp_path / "captions.parquet", items, Card("walls", 1, {}, {}))
+    folder = train_tiny(tmp_path, CONFIG.model_copy(update={"epochs": 1}))
+    (line,) = (folder / "metrics.jsonl").read_text().splitlines()
+    assert json.loads(line)["caption_loss"] > 0
+
+
+def test_a_prefix_that_leaves_no_room_for_words_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"prefix_length = 96: the language model has 96 positions"
+    ):
+        train_tiny(tmp_path, CONFIG.model_copy(update={"prefix_length": 96}))
+
+
+def test_empty_captions_are_left_out_and_images_without_any_too(tmp_path: Path) -> None:
+    captions = [("",), (" . ", "a red wall"), ("a blue wall",), ("...",)] * 6
+    items = [
+        CaptionedImage(jpeg((9, 9, n), n), own, f"scene{n:04d}_00", 0, "val" if n < 4 else "train")
+        for n, own in enumerate(captions)
+    ]
+    path = tmp_path / "captions.parquet"
+    write_captions(path, items, Card("walls", 1, {}, {}))
+    pixels = Preprocessing(8, "center", (0.5,) * 3, (0.5,) * 3)
+    pairs = load_pairs(read_described(path, "train"), pixels, 0)
+    assert set(pairs.captions) == {("a red wall.",), ("a blue wall.",)}
+    assert len(pairs) == 10
+    assert pairs.left_out == {
+        "empty captions": 15,
+        "images of which nothing is said": 10,
+        "images that cannot be decoded": 0,
+    }
+
+
+def test_what_cannot_be_used_is_said_and_not_judged(tmp_path: Path) -> None:
+    """Of the held-out images one is broken and of one nothing is said."""
+    path = tmp_path / "captions.parquet"
+    write_color_captions(path)
+    items = list(read_captions(path))
+    items[-1] = replace(items[-1], captions=("",))
+    items[-2] = replace(items[-2], image=b"broken")
+    write_captions(path, items, Card("colours", 1, {}, {}))
+    said: list[str] = []
+    folder = tmp_path / "teacher" / "tiny"
+    config = CONFIG.model_copy(update={"epochs": 1})
+    teacher_train.run(
+        config, captions=path, out=folder, device=torch.device("cpu"), workers=0, say=said.append
+    )
+    assert said == [
+        "teacher-train: left out of val: empty captions: 1, images of which nothing is said: 1, "
+        "images that cannot be decoded: 1"
+    ]
+    teacher = load_teacher(TeacherConfig(source="trained"), trained=folder)
+    captioner = load_captioner(load_checkpoint(folder / CHECKPOINT_FILE), str(folder), where="x")
+    assert judge(teacher, captioner, path).num_images == 4

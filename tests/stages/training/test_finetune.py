@@ -205,7 +205,8 @@ def test_parts(world: Path) -> None:
 @pytest.mark.parametrize("task", ["classification", "parts"])
 def test_rivals_run_through_the_same_task(world: Path, task: str, model: str) -> None:
     invoke(
-        world, "finetune", task, "--init", "scratch", "--device", "cpu",
+        # Without --device, so that how long it would take is looked at first.
+        world, "finetune", task, "--init", "scratch",
         "--set", f"{task}.name={model}", "--set", f"{task}.model={model}", "--set", f"{task}.training.epochs=1",
     )  # fmt: skip
     folder = world / "finetune" / task / model / "seed0"

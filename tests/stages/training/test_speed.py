@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from stages.training import speed
 from stages.training.draws import Draws
 from stages.training.task import Terms
-from tests.training_toys import CPU, toy
+from tests.training_toys import CONFIG, CPU, ROWS, toy
 
 
 def test_operations_are_counted_a_row() -> None:
@@ -21,17 +22,53 @@ def test_operations_are_counted_a_row() -> None:
     task = replace(toy(), model=nn.Linear(16, 32, bias=False), losses=losses)
     # Forward, and backward to the weights; the input needs no gradient. Two for multiply and add.
     assert speed.flops_per_row(task, CPU) == 2 * 2 * 16 * 32
+    assert speed.forward_flops(task) == 2 * 16 * 32
+
+
+def test_products_are_counted_but_not_done() -> None:
+    x, seen = torch.randn(40, 6, 16), []
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(16, 48)
+
+        def forward(self, x: Tensor) -> Tensor:
+            query, key, value = self.project(x).chunk(3, dim=-1)
+            seen.append(query)
+            return F.scaled_dot_product_attention(query[:, None], key[:, None], value[:, None])
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        return Terms((model(x[rows]) + 1).square().mean())
+
+    task = replace(toy(), model=Attention(), losses=losses)
+    assert speed.forward_flops(task) == 2 * 6 * 16 * 48 + 2 * 2 * 6 * 6 * 16
+    assert not seen[0].any()
 
 
 def test_the_model_is_as_before() -> None:
     task = toy()
     before = {key: value.clone() for key, value in task.model.state_dict().items()}
-    seconds = speed.projected_seconds(task, CPU, 1_000_000)
-    assert seconds > 0
+    assert speed.forward_flops(task) == 2 * (3 * 8 + 8)
     assert all(torch.equal(value, before[key]) for key, value in task.model.state_dict().items())
     assert all(p.grad is None for p in task.model.parameters())
-    one = replace(task, num_rows=1)
-    assert speed.projected_seconds(one, CPU, 1) > 0
+    assert speed.forward_flops(replace(task, num_rows=1)) == 2 * (3 * 8 + 8)
+
+
+def test_products_have_a_speed() -> None:
+    assert speed.product_flops(torch.float32) > 0
+
+
+def test_a_long_run_is_told_from_a_short_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = toy()
+    monkeypatch.setattr(speed, "product_flops", lambda dtype: 1e6)
+    step = 3 * 2 * (3 * 8 + 8)  # of a row, forward and back
+    seconds = speed.projected_seconds(task, CONFIG)
+    assert seconds == pytest.approx(step * ROWS * CONFIG.epochs / 0.5e6)
+    speed.ask_for_patience(task, CONFIG, CPU)
+    monkeypatch.setattr(speed, "PATIENCE_S", 0.99 * seconds)
+    with pytest.raises(ValueError, match=r"on this CPU 6 epochs of 40 would take about .*--device"):
+        speed.ask_for_patience(task, CONFIG, CPU)
 
 
 def test_peaks_are_known_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

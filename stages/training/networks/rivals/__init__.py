@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from stages.settings import Settings
 from stages.training.networks.rivals.dgcnn import DgcnnClassifier, DgcnnParts, DgcnnScenes
@@ -53,7 +54,9 @@ def build_rival(shape: RivalShape) -> nn.Module:
 
 
 def penalty(model: nn.Module) -> Tensor | float:
-    """What a network adds to its loss after a forward pass: PointNet's, else nothing."""
+    """What a network, wrapped or not, adds to its loss after a forward pass: PointNet's, else nothing."""
+    if isinstance(model, DistributedDataParallel):
+        model = model.module
     if not isinstance(model, PointNetClassifier | PointNetParts):
         return 0.0
     transform = model.transform.float()
