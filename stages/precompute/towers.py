@@ -8,7 +8,7 @@ import hashlib
 import logging
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -142,46 +142,56 @@ def timm_tower(model: str, pretrained: Path | None = None, *, crop: Crop | None 
         features = module.forward_features(pixels)
         return module.forward_head(features, pre_logits=True), _patches(module, features)
 
-    return Tower(module, preprocessing, encode, pooling=str(getattr(module, "global_pool", "none")))
+    return Tower(module, preprocessing, encode, pooling=_pooling(module))
 
 
 def _timm_from_file(model: str, path: Path) -> Any:
-    """Make a model of timm twice, from other random weights: what the file does not fill differs."""
+    """Make a model of timm and fill all of it from a file, then take it without its classifier."""
     import timm
 
     if not timm.is_model(model.partition(".")[0]):
         raise ValueError(f"{model}: not a model of timm (timm.list_models() has them)")
     tensors, _ = _read_weights(path)
-    made = []
-    for seed in (0, 1):
-        torch.manual_seed(seed)
-        try:
-            made.append(
-                timm.create_model(
-                    model,
-                    pretrained=True,
-                    num_classes=0,
-                    pretrained_cfg_overlay={"state_dict": dict(tensors)},
-                )
-            )
-        except Exception as error:  # whatever a file that is another model's can raise
-            raise ValueError(
-                f"{path}: not the weights of timm's {model}: {_first(error)}"
-            ) from None
-    pairs = zip(made[0].named_parameters(), made[1].parameters(), strict=True)
-    unfilled = [name for (name, one), other in pairs if not torch.equal(one, other)]
-    if unfilled:
-        raise ValueError(
-            f"{path}: not all the weights of timm's {model}: it has no {', '.join(unfilled[:3])}"
+    try:
+        classes = _num_classes(tensors, timm.get_pretrained_cfg(model))
+        # With as many classes as the file has, timm takes all of its tensors or none.
+        overlay = {"state_dict": tensors, "num_classes": classes, "label_offset": 0}
+        module: Any = timm.create_model(
+            model, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay
         )
-    return made[0]
+    except Exception as error:  # whatever a file that is another model's can raise
+        why = " ".join(str(error).split())[:300]
+        raise ValueError(f"{path}: not the weights of timm's {model}: {why}") from None
+    headless: Any = timm.create_model(model, num_classes=0)
+    filled = module.state_dict()
+    headless.load_state_dict({name: filled[name] for name in headless.state_dict()})
+    return headless
+
+
+def _num_classes(tensors: Mapping[str, Tensor], about: Any) -> int:
+    """How many classes the classifier of a file tells apart, 0 if it has none."""
+    if not tensors:
+        raise ValueError("it has no tensors")  # timm would look for others on the hub
+    names = about.classifier if about else None
+    first = names if isinstance(names, str) else (names or ("",))[0]
+    weight = tensors.get(f"{first}.weight")
+    return 0 if weight is None else len(weight)
+
+
+def _pooling(module: Any) -> str | None:
+    """How a model of timm makes one embedding of its tokens or its map, in timm's words."""
+    for owner in (module, getattr(module, "head", None)):
+        pool = getattr(owner, "global_pool", None)
+        if pool is not None:
+            return str(getattr(pool, "pool_type", pool))
+    return None
 
 
 def _patches(trunk: Any, features: Tensor) -> Tensor:
     """Patch tokens (B, N, W) of a timm model's features: a map (B, W, H, W'), or tokens."""
     if features.ndim == 4:
         return features.flatten(2).transpose(1, 2)
-    return features[:, trunk.num_prefix_tokens :]
+    return features[:, getattr(trunk, "num_prefix_tokens", 0) :]
 
 
 def _create(model: str, pretrained: str | None, **options: Any) -> Any:

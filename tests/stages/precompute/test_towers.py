@@ -162,18 +162,37 @@ def test_a_timm_tower_from_a_local_file(tmp_path: Path, suffix: str) -> None:
         embedding, _ = tower.encode(pixels)
         expected = whole.forward_head(whole.forward_features(pixels), pre_logits=True)
     np.testing.assert_array_equal(embedding, expected)
-    with pytest.raises(
-        ValueError, match=r"weights.*: not (all )?the weights of timm's test_resnet"
-    ):
+    with pytest.raises(ValueError, match=r"weights.*: not the weights of timm's test_resnet"):
         timm_tower("test_resnet", path)
     with pytest.raises(ValueError, match=r"nothing_like_it: not a model of timm"):
         timm_tower("nothing_like_it", path)
-    del state["blocks.0.mlp.fc1.weight"]
-    save_file(state, tmp_path / "part.safetensors")
-    with pytest.raises(
-        ValueError, match=r"not (all )?the weights of timm's test_vit: .*fc1.weight"
-    ):
+    # Also what begins at the same number in every model: a file fills all of it or nothing.
+    for name in ("blocks.0.mlp.fc1.weight", "blocks.0.norm1.weight", "norm.bias"):
+        part = {key: value for key, value in state.items() if key != name}
+        save_file(part, tmp_path / "part.safetensors")
+        with pytest.raises(ValueError, match=f"not the weights of timm's test_vit: .*{name}"):
+            timm_tower("test_vit", tmp_path / "part.safetensors")
+    save_file({}, tmp_path / "part.safetensors")
+    with pytest.raises(ValueError, match="it has no tensors"):
         timm_tower("test_vit", tmp_path / "part.safetensors")
+
+
+def test_statistics_of_norms_come_from_the_file_too(tmp_path: Path) -> None:
+    import timm
+
+    whole = timm.create_model("test_resnet", num_classes=10)
+    state = {
+        key: (value + 1).contiguous() if value.is_floating_point() else value.contiguous()
+        for key, value in whole.state_dict().items()
+    }
+    save_file(state, tmp_path / "weights.safetensors")
+    tower = timm_tower("test_resnet", tmp_path / "weights.safetensors")
+    assert tower.pooling == "avg"
+    assert all(torch.equal(value, state[key]) for key, value in tower.module.state_dict().items())
+    del state["bn1.running_mean"]
+    save_file(state, tmp_path / "weights.safetensors")
+    with pytest.raises(ValueError, match=r"not the weights of timm's test_resnet: .*running_mean"):
+        timm_tower("test_resnet", tmp_path / "weights.safetensors")
 
 
 def test_other_kinds_are_not_stored_as_clipcap() -> None:
