@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import Signals
+from signal import SIGTERM, Signals, signal
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +93,20 @@ def exit_if_stopped(outcome: "Outcome | None") -> None:
     """End the command if a signal stopped its training, of several processes in each."""
     if outcome and outcome.stopped_by:
         raise typer.Exit(128 + Signals[outcome.stopped_by])
+
+
+@contextmanager
+def ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end what is within it as an exception would, so that nothing half-written is left."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal(SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal(SIGTERM, before)
 
 
 @contextmanager

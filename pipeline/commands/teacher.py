@@ -16,6 +16,7 @@ from pipeline.commands.options import (
     Overwrite,
     Root,
     Strict,
+    ending_on_sigterm,
     need,
     num_cores,
     open_device,
@@ -55,10 +56,11 @@ def teacher_train(
 
     settings = load_section(config, "teacher_train", TeacherTrainConfig, overrides)
     folder, where = paths.teacher(settings.name), open_device(device)
-    stage.run(
-        settings, captions=pairs, out=folder, device=where, overwrite=overwrite,
-        workers=workers or max(1, num_cores() - 1), say=typer.echo,
-    )  # fmt: skip
+    with ending_on_sigterm():
+        stage.run(
+            settings, captions=pairs, out=folder, device=where, overwrite=overwrite,
+            workers=workers or max(1, num_cores() - 1), say=typer.echo,
+        )  # fmt: skip
     trained = TeacherConfig(name=settings.name, source="trained")
     teacher = load_teacher(trained, trained=folder).to(where)
     checkpoint = folder / CHECKPOINT_FILE

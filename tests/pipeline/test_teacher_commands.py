@@ -1,6 +1,7 @@
 """teacher-train, teacher-cache, caption and inspect, as a user runs them one after the other."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from cache.frames import frames_path, iter_images
 from cache.scene_group import group_attributes, replace_attributes
 from tests.pipeline.test_cli import Shell, distill3d, one_line
 from tests.recordings import write_recording
+from tests.running import read_until, start
 from tests.small_teacher import write_color_captions
 
 pytestmark = pytest.mark.processes
@@ -147,3 +149,19 @@ def test_frames_without_words_say_why(distill3d: Shell, workspace: Path) -> None
     (workspace / "bad.jpg").write_bytes(b"no picture")
     code, _, err = distill3d("caption", *common, "--image", workspace / "bad.jpg")
     assert (code, "cannot be decoded" in one_line(err)) == (1, True)
+
+
+def test_a_terminated_training_of_a_teacher_keeps_what_it_saved(workspace: Path) -> None:
+    """Exit 143 with the way on; the state after its last epoch stays, and nothing half-written."""
+    process = start(
+        ["-m", "pipeline", "teacher-train", "--config", str(workspace / "tiny.yaml"), "--workspace",
+         str(workspace), "--set", "teacher_train.epochs=20000", "--workers", "1"]
+    )  # fmt: skip
+    read_until(process, "epoch 10 of 20000")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate()
+    assert process.returncode == 143, err
+    assert err.splitlines()[-1] == "distill3d: stopped; the same command goes on from here"
+    assert [path.name for path in (workspace / "teacher").glob("*.pt")] == [".tiny.training.pt"]
+    assert not (workspace / "teacher" / "tiny").exists()
+    assert not (workspace / ".teacher.partial").exists()
