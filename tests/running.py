@@ -1,6 +1,7 @@
 """Commands as processes of their own: started, read until they say something, signalled."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -14,10 +15,22 @@ from tests.conftest import REPOSITORY
 LAST_RESORT_S = 900.0
 
 
-def start(arguments: Sequence[str], **environment: str) -> "subprocess.Popen[str]":
-    """Start Python with some arguments; both its streams are pipes."""
+WITH_SIGINT = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.Handlers(int(sys.argv[1])))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def start(
+    arguments: Sequence[str], *, sigint: signal.Handlers = signal.SIG_DFL, **environment: str
+) -> "subprocess.Popen[str]":
+    """Start Python with some arguments; both its streams are pipes.
+
+    SIG_IGN for `sigint` is how a shell starts what is to run in the background.
+    """
     return subprocess.Popen(
-        [sys.executable, *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, "-c", WITH_SIGINT, str(int(sigint)), *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGTERM, Signals, signal
+from signal import SIGINT, SIGTERM, Signals, signal
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,17 +96,21 @@ def exit_if_stopped(outcome: "Outcome | None") -> None:
 
 
 @contextmanager
-def ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end what is within it as an exception would, so that nothing half-written is left."""
+def ending_on_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end what is within it as exceptions do, so that nothing half-written is left.
+
+    Ctrl-C also where it is ignored: a shell has it so for what it starts in the background.
+    """
 
     def end(number: int, _: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
-    before = signal(SIGTERM, end)
+    before = {number: signal(number, end) for number in (SIGINT, SIGTERM)}
     try:
         yield
     finally:
-        signal(SIGTERM, before)
+        for number, handler in before.items():
+            signal(number, handler)
 
 
 @contextmanager

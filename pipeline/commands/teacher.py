@@ -16,7 +16,7 @@ from pipeline.commands.options import (
     Overwrite,
     Root,
     Strict,
-    ending_on_sigterm,
+    ending_on_signals,
     need,
     num_cores,
     open_device,
@@ -56,19 +56,19 @@ def teacher_train(
 
     settings = load_section(config, "teacher_train", TeacherTrainConfig, overrides)
     folder, where = paths.teacher(settings.name), open_device(device)
-    with ending_on_sigterm():
+    table = paths.figures.parent / f"captions_{settings.name}.html"
+    with ending_on_signals():
         stage.run(
             settings, captions=pairs, out=folder, device=where, overwrite=overwrite,
             workers=workers or max(1, num_cores() - 1), say=typer.echo,
         )  # fmt: skip
-    trained = TeacherConfig(name=settings.name, source="trained")
-    teacher = load_teacher(trained, trained=folder).to(where)
-    checkpoint = folder / CHECKPOINT_FILE
-    captioner = load_captioner(
-        load_checkpoint(checkpoint), str(folder), where=str(checkpoint), device=where
-    )
-    table = paths.figures.parent / f"captions_{settings.name}.html"
-    found = judge(teacher, captioner, pairs, table=table)
+        trained = TeacherConfig(name=settings.name, source="trained")
+        teacher = load_teacher(trained, trained=folder).to(where)
+        checkpoint = folder / CHECKPOINT_FILE
+        captioner = load_captioner(
+            load_checkpoint(checkpoint), str(folder), where=str(checkpoint), device=where
+        )
+        found = judge(teacher, captioner, pairs, table=table)
     typer.echo(f"teacher-train: {folder}; captions beside their images: {table}")
     for what, scores in (("captions", found.captions), ("shuffled control", found.shuffled)):
         typer.echo(
@@ -103,19 +103,23 @@ def teacher_cache(
     where = open_device(device)
     teacher = load_teacher(settings, trained=paths.teacher(settings.trained)).to(where)
     store = paths.prefixes(settings.name)
-    report = stage.run(
-        settings,
-        teacher,
-        frames=paths.frames,
-        points=paths.points,
-        store=store,
-        workers=workers or max(1, num_cores() - 1),
-        share=(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))),
-        overwrite=overwrite,
-    )
+    with ending_on_signals():
+        report = stage.run(
+            settings,
+            teacher,
+            frames=paths.frames,
+            points=paths.points,
+            store=store,
+            workers=workers or max(1, num_cores() - 1),
+            share=(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))),
+            overwrite=overwrite,
+        )
     print_cache_report(report, store)
     if report.failed:
-        raise Failure(f"{counted(len(report.failed), 'scene')} failed, see above")
+        raise Failure(
+            f"{counted(len(report.failed), 'scene')} failed and not stored, see above; the same command "
+            "tries again"
+        )
     if strict and report.invalid:
         raise Failure("some images could not be decoded, see above (--strict)")
 
@@ -141,8 +145,7 @@ def caption(
     scene_id, _, index = (frame or "").rpartition(":")
     if frame and not (scene_id and index.isdecimal()):
         raise ConfigError(f"--frame {frame}: expected SCENE:INDEX, such as scene0000_00:25")
-    if image and not image.is_file():
-        raise ConfigError(f"--image {image}: no such file")
+    encoded = _read_image(image) if image else b""
     from cache.frames import frames_path
 
     paths = Workspace(workspace)
@@ -157,6 +160,11 @@ def caption(
     from stages.precompute.teachers import TeacherConfig, checkpoint_file, load_teacher
 
     settings = load_section(config, "teacher", TeacherConfig, overrides)
+    if settings.kind in ("timm", "clip-global"):
+        raise ConfigError(
+            f"teacher.kind = {settings.kind}: it gives an image's embedding, which no language model was "
+            "trained to say in words; caption is for kind clipcap"
+        )
     _need_trained(settings, paths)
     prefix = None
     if frame:  # before a language model is loaded
@@ -173,11 +181,25 @@ def caption(
         load_checkpoint(checkpoint), tokenizer, where=str(checkpoint), device=where
     )
     if prefix is not None:
-        typer.echo(stage.caption_prefix(captioner, prefix, beams=beams))
+        with wrong_usage():
+            typer.echo(stage.caption_prefix(captioner, prefix, beams=beams))
         return
-    assert image
     teacher = load_teacher(settings, trained=folder).to(where)
-    typer.echo(stage.caption_image(teacher, captioner, image.read_bytes(), beams=beams))
+    typer.echo(stage.caption_image(teacher, captioner, encoded, beams=beams))
+
+
+def _read_image(path: Path) -> bytes:
+    """Read an image file and see that it decodes, before any model is loaded. Raises ConfigError."""
+    if not path.is_file():
+        raise ConfigError(f"--image {path}: no such file")
+    from stages.precompute.clip_images import open_image
+
+    encoded = path.read_bytes()
+    try:
+        open_image(encoded)
+    except ValueError as error:
+        raise ConfigError(f"--image {path}: cannot be decoded: {error}") from None
+    return encoded
 
 
 def _need_trained(settings: "TeacherConfig", paths: Workspace) -> None:

@@ -63,7 +63,13 @@ def frame_prefix(*, frames: Path, store: Path, scene_id: str, frame_index: int) 
 
 
 def caption_prefix(captioner: Captioner, prefix: Tensor, *, beams: int) -> str:
-    """Say what a prefix (L, D) says."""
+    """Say what a prefix (L, D) says. Raises ValueError if it is not of this language model's width."""
+    width = captioner.model.config.n_embd
+    if prefix.shape[1] != width:
+        raise ValueError(
+            f"the cached prefix has {prefix.shape[1]} numbers a token, the configured language model "
+            f"{width}; name the teacher that the prefixes are of (teacher.source, teacher.trained)"
+        )
     return captioner.captions(prefix[None].to(captioner.model.device), beams=beams)[0]
 
 

@@ -23,6 +23,7 @@ from stages.training.loop import Outcome
 from tests.conftest import REPOSITORY
 from tests.recordings import encode_color, write_recording
 from tests.rgbd_folders import write_images, write_open3d, write_seven_scenes
+from tests.running import start
 
 
 class Shell:
@@ -365,18 +366,23 @@ def test_pack_sens_says_what_it_found(distill3d: Shell, tmp_path: Path) -> None:
     assert (code, "poses: none were found: all are marked lost" in text) == (0, True)
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("workers", "sigint"), [("1", signal.SIG_DFL), ("2", signal.SIG_DFL), ("2", signal.SIG_IGN)]
+)
 @pytest.mark.processes
-def test_ctrl_c_lets_running_scenes_end(tmp_path: Path, workers: str) -> None:
-    """Exit 130 with the way to go on; no half scene is left."""
+def test_ctrl_c_lets_running_scenes_end(
+    tmp_path: Path, workers: str, sigint: signal.Handlers
+) -> None:
+    """Exit 130 with the way to go on, also in a shell's background; no half scene is left."""
     files = []
     for seed in range(6):
         files.append(tmp_path / f"scene{seed}.sens")
         write_recording(files[-1], seed=seed, num_frames=60)
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "pipeline", "extract", *map(str, files), "--workspace",
-               str(out), "--workers", workers, "--set", "extract.stride_frames=1"]  # fmt: skip
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    process = start(
+        ["-m", "pipeline", "extract", *map(str, files), "--workspace", str(out), "--workers", workers,
+         "--set", "extract.stride_frames=1"], sigint=sigint,
+    )  # fmt: skip
     while not any(out.glob(".points*/scene*")):  # until a scene is being written
         assert process.poll() is None
         time.sleep(0.01)

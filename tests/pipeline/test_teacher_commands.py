@@ -2,14 +2,16 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import torch
 import zarr
 
+from cache.commit import lock
 from cache.frames import frames_path, iter_images
-from cache.scene_group import group_attributes, replace_attributes
+from cache.scene_group import group_attributes, list_scenes, replace_attributes
 from tests.pipeline.test_cli import Shell, distill3d, one_line
 from tests.recordings import write_recording
 from tests.running import read_until, start
@@ -147,21 +149,76 @@ def test_frames_without_words_say_why(distill3d: Shell, workspace: Path) -> None
         code, _, err = distill3d("caption", *common, "--frame", frame)
         assert (code, message in one_line(err)) == (2, True)
     (workspace / "bad.jpg").write_bytes(b"no picture")
+    weights = workspace / "teacher" / "tiny" / "clipcap.pt"
+    weights.write_bytes(b"")  # what is refused now is refused before a model is loaded
     code, _, err = distill3d("caption", *common, "--image", workspace / "bad.jpg")
-    assert (code, "cannot be decoded" in one_line(err)) == (1, True)
+    assert (code, "bad.jpg: cannot be decoded: neither JPEG" in one_line(err)) == (2, True)
+    code, _, err = distill3d("caption", *common, "--frame", "c:1")
+    assert (code, "c:1: this frame was not sampled" in one_line(err)) == (2, True)
+    kind = ("--set", "teacher.kind=clip-global")
+    code, _, err = distill3d("caption", *common, "--frame", "c:0", *kind)
+    assert (code, "caption is for kind clipcap" in one_line(err)) == (2, True)
 
 
-def test_a_terminated_training_of_a_teacher_keeps_what_it_saved(workspace: Path) -> None:
-    """Exit 143 with the way on; the state after its last epoch stays, and nothing half-written."""
+def test_prefixes_of_another_teacher_than_the_configured_one(
+    distill3d: Shell, workspace: Path
+) -> None:
+    common = ("--config", workspace / "tiny.yaml", "--workspace", workspace)
+    distill3d("extract", workspace / "a.sens", "--workspace", workspace, "--workers", 1)
+    distill3d("teacher-train", *common)
+    assert distill3d("teacher-cache", *common)[0] == 0
+    wide = (
+        "--set",
+        "teacher_train.name=wide",
+        "--set",
+        "teacher_train.small_language_model.width=128",
+    )
+    assert distill3d("teacher-train", *common, *wide)[0] == 0
+    code, _, err = distill3d("caption", *common, "--frame", "a:0", "--set", "teacher.trained=wide")
+    message = "the cached prefix has 64 numbers a token, the configured language model 128"
+    assert (code, message in one_line(err)) == (2, True)
+
+
+STOPPING = [(signal.SIGTERM, signal.SIG_DFL, 143), (signal.SIGINT, signal.SIG_IGN, 130)]
+
+
+@pytest.mark.parametrize(("number", "sigint", "code"), STOPPING)
+def test_a_stopped_training_of_a_teacher_keeps_what_it_saved(
+    workspace: Path, number: signal.Signals, sigint: signal.Handlers, code: int
+) -> None:
+    """The state after its last epoch stays, and nothing half-written; Ctrl-C in the background too."""
     process = start(
         ["-m", "pipeline", "teacher-train", "--config", str(workspace / "tiny.yaml"), "--workspace",
-         str(workspace), "--set", "teacher_train.epochs=20000", "--workers", "1"]
+         str(workspace), "--set", "teacher_train.epochs=20000", "--workers", "1"], sigint=sigint,
     )  # fmt: skip
     read_until(process, "epoch 10 of 20000")
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, err = process.communicate()
-    assert process.returncode == 143, err
+    assert process.returncode == code, err
     assert err.splitlines()[-1] == "distill3d: stopped; the same command goes on from here"
     assert [path.name for path in (workspace / "teacher").glob("*.pt")] == [".tiny.training.pt"]
     assert not (workspace / "teacher" / "tiny").exists()
     assert not (workspace / ".teacher.partial").exists()
+
+
+@pytest.mark.parametrize(("number", "sigint", "code"), STOPPING)
+def test_a_stopped_cache_of_a_teacher_goes_on(
+    distill3d: Shell, workspace: Path, number: signal.Signals, sigint: signal.Handlers, code: int
+) -> None:
+    """It waits for a scene that another process, this one, is writing; then it is stopped."""
+    common = ("--config", str(workspace / "tiny.yaml"), "--workspace", str(workspace))
+    distill3d("extract", workspace / "a.sens", "--workspace", workspace, "--workers", 1)
+    distill3d("teacher-train", *common)
+    locks = workspace / "teacher" / ".locks"
+    with lock(locks / "tiny" / "a", wait=False):
+        process = start(["-m", "pipeline", "teacher-cache", *common], sigint=sigint)
+        while not (locks / "tiny.zarr.running").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, err = process.communicate()
+    assert process.returncode == code, err
+    assert err.splitlines()[-1] == "distill3d: stopped; the same command goes on from here"
+    assert list_scenes(workspace / "teacher" / "tiny.zarr") == []
+    code, out, _ = distill3d("teacher-cache", *common)
+    assert (code, "1 scene cached" in out) == (0, True)
