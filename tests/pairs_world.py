@@ -68,7 +68,7 @@ def write_pair(
     _write_manifest(root / "frames", scene_id, split, count, card)
     identity = {"preprocessing": {"crop": "center", "size": 32}, "tower_sha256": "0" * 64,
                 "precision": "fp32", "mapper_sha256": None}  # fmt: skip
-    config = {"kind": "random", "source": "", "model": "boxes", "pretrained": "no"}
+    config = {"kind": "random", "source": "", "model": "boxes", "seed": 0}
     teacher = {"identity": identity, "config": config, "decoder": "none"}
     create_group(root / "teacher" / "t.zarr", {"teacher": teacher})
     inputs = {"split": split, "frames": frames or card.fingerprint}
