@@ -23,7 +23,7 @@ def test_the_extras_are_those_of_the_project(extra: str) -> None:
     names = [line.partition(">")[0] for line in project["optional-dependencies"][extra]]
     imported = {IMPORTED.get(name, name) for name in names}
     common = {"torch"} if extra == "precompute" else set()
-    assert set(EXTRAS[extra]) - {"timm"} == imported - common
+    assert set(EXTRAS[extra]) == imported - common
 
 
 def test_a_package_that_is_missing() -> None:
