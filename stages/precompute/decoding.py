@@ -46,13 +46,19 @@ class Decoder:
 
     def __init__(self, preprocessing: Preprocessing, workers: int) -> None:
         self._preprocessing, self._workers = preprocessing, workers
+        self._others = set(multiprocessing.active_children())
         self._pool = _new_pool(workers)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        # Nobody waits for a result any more; but a pool that breaks while it starts a process waits for that
+        # one, and would for ever.
+        for child in set(multiprocessing.active_children()) - self._others:
+            child.kill()
+        self._pool.shutdown(wait=True)
 
     def submit(self, images: Sequence[bytes], names: Sequence[str]) -> "Pending":
         """Start to decode a batch; `names` are for errors."""
