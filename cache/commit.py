@@ -46,7 +46,10 @@ def _make_folder(path: Path) -> None:
     while True:
         try:
             path.mkdir(parents=True, exist_ok=True)
-        except FileNotFoundError:  # its empty parent was swept in between
+        except (FileNotFoundError, FileExistsError):
+            # Its empty parent was swept in between, perhaps after mkdir had found it there.
+            if any(part.exists() and not part.is_dir() for part in (path, *path.parents)):
+                raise
             continue
         return
 

@@ -1,6 +1,7 @@
 """Partial files: seen only when whole, cleaned up, and locked."""
 
 import fcntl
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from io import TextIOWrapper
@@ -121,3 +122,27 @@ def test_a_lock_whose_file_was_removed_meanwhile_is_taken_anew(
         assert len(calls) == 2
         with pytest.raises(LockedError), lock(path, wait=False):
             pass
+
+
+def test_a_folder_that_is_swept_while_it_is_looked_at_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mkdir` finds the hidden folder there, a neighbour removes it, and it is no folder any more."""
+    real, hidden, swept = os.mkdir, tmp_path / ".store.partial", []
+
+    def mkdir(path: Path, mode: int = 0o777) -> None:
+        if Path(path) == hidden and not swept:
+            swept.append(path)
+            raise FileExistsError(17, "File exists", str(path))
+        real(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with partial_path(tmp_path / "store" / "a") as partial:
+        assert partial.parent.is_dir()
+    assert swept
+
+
+def test_a_file_in_the_way_of_partial_files_is_said(tmp_path: Path) -> None:
+    (tmp_path / ".store.partial").write_text("")
+    with pytest.raises(OSError, match=r"\.store\.partial"), partial_path(tmp_path / "store" / "a"):
+        pass
