@@ -185,7 +185,9 @@ def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
     )
     for name, measure in summary["measures"].items():
         runs = ", ".join(f"{value:.4f}" for value in measure["runs"])
-        typer.echo(f"  {name:<22} {said(measure)}" + (f"   ({runs})" if measure["std"] else ""))
+        typer.echo(
+            f"  {name:<22} {said(measure)}" + (f"   ({runs})" if len(measure["runs"]) > 1 else "")
+        )
     if "by_class" in summary:
         write_classes(out / "by_class.csv", summary)
         header, rows = class_rows(summary)

@@ -94,9 +94,7 @@ def counted(left_out: Mapping[str, int]) -> str:
 
 def names_of(path: Path, items: Sequence[CaptionedImage]) -> list[str]:
     """How an error names each image of a captions file."""
-    return [
-        f"{path}: {item.scene_id} frame {item.frame_index}".replace(":  ", ": ") for item in items
-    ]
+    return [f"{path}: {f'{item.scene_id} frame {item.frame_index}'.strip()}" for item in items]
 
 
 def _no_usable_image(described: Described, left_out: Mapping[str, int]) -> str:

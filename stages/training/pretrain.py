@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from cache.card import Card, fingerprint
 from cache.prefixes import store_identity
 from cache.scene_group import list_scenes, scene_card
-from stages.normalise import Normalisation
+from stages.normalise import Normalisation, normalise
 from stages.progress import Progress
 from stages.settings import Settings
 from stages.training.augment import (
@@ -97,14 +97,14 @@ class Clouds:
 
     def augmented(self, rows: Tensor, draws: Draws) -> Tensor:
         """The student's input of some training rows, (B, N, 3)."""
-        points, _, _ = _shown(self.config).shown(self.metres(rows, draws))
+        points = normalise(self.metres(rows, draws), self.config.norm_input)
         return scale_and_translate(
             points, draws, scale=self.config.scale, translation=self.config.translation
         )
 
     def plain(self, rows: Tensor) -> Tensor:
         """The student's input of some held rows, (B, N, 3), the same each time."""
-        return _shown(self.config).shown(self.metres(rows, self._fixed(rows)))[0]
+        return normalise(self.metres(rows, self._fixed(rows)), self.config.norm_input)
 
     def features(self) -> Tensor:
         """Plain features (N, 32) of the clouds, of so many that more would change nothing."""
@@ -214,7 +214,7 @@ def _task(
         loss = distillation_loss(prediction, target, config.loss)
         return Terms(loss, {"patch_coverage": patches.coverage(config.num_points).mean()})
 
-    model, shown = Student(shape), _shown(config)
+    model = Student(shape)
     if config.target_norm == "standardize":
         model.target_mean.copy_(statistics.mean)
         model.target_std.copy_(statistics.std)
@@ -223,7 +223,9 @@ def _task(
         about={
             "kind": "student",
             "shape": shape.model_dump(mode="json"),
-            "input": shown.model_dump(mode="json"),
+            "input": CloudInput(
+                num_points=config.num_points, normalisation=config.norm_input, frame=config.frame
+            ).model_dump(mode="json"),
         },
         num_rows=len(clouds.pairs),
         losses=losses,
@@ -236,13 +238,6 @@ def _task(
         larger_is_better=False,
     )
     return task, held
-
-
-def _shown(config: PretrainConfig) -> CloudInput:
-    """How the student is shown a cloud, in training and ever after."""
-    return CloudInput(
-        num_points=config.num_points, normalisation=config.norm_input, frame=config.frame
-    )
 
 
 def _load(

@@ -11,16 +11,16 @@ from stages.sources.rgbd_layouts.cameras import Cameras, find_cameras
 from stages.sources.rgbd_layouts.found import (
     COLOR_SUFFIXES,
     DEPTH_SUFFIXES,
-    FolderFrame,
+    MILLIMETRES,
     RgbdFolder,
     files_in,
     in_order,
+    paired,
     unused_in,
 )
 from stages.sources.rgbd_layouts.trajectories import POSE_FOLDERS, find_poses
 
 COLOR_FOLDERS, DEPTH_FOLDER = ("color", "rgb"), "depth"
-MILLIMETRES = 1_000.0
 
 
 def is_color_and_depth(folder: Path) -> bool:
@@ -41,11 +41,7 @@ def find_color_and_depth(folder: Path) -> RgbdFolder:
         colors = _renamed(colors, depths, color_folder)
     names = sorted(colors.keys() | depths.keys(), key=in_order)
     poses, sources = find_poses(folder, names)
-    frames = tuple(
-        FolderFrame(colors[name], depths[name], pose)
-        for name, pose in zip(names, poses, strict=True)
-        if name in colors and name in depths
-    )
+    frames = paired(colors, depths, names, poses)
     cameras = find_cameras(folder)
     images = (path for frame in frames for path in (frame.color, frame.depth))
     return RgbdFolder(

@@ -1,6 +1,6 @@
 """What is found in a folder of RGB-D frames, before any image is read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from stages.sources.sens import Matrix, is_rigid
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".pgm", ".tif", ".tiff")
+MILLIMETRES = 1_000.0  # depth units per metre, where a layout does not say
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ def files_in(folder: Path, suffixes: Sequence[str], *, inner: str = "") -> dict[
         end = f"{inner}{suffix}"
         named |= {p.name[: -len(end)]: p for p in there if p.name.lower().endswith(end)}
     return {name: named[name] for name in sorted(named, key=in_order)}
+
+
+def paired(
+    colors: Mapping[str, Path],
+    depths: Mapping[str, Path],
+    names: Sequence[str],
+    poses: Sequence[Matrix],
+) -> tuple[FolderFrame, ...]:
+    """The frames that have colour and depth; `poses` are of all `names`."""
+    return tuple(
+        FolderFrame(colors[name], depths[name], pose)
+        for name, pose in zip(names, poses, strict=True)
+        if name in colors and name in depths
+    )
 
 
 def in_order(name: str) -> tuple[int, str]:

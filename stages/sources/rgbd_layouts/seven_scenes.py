@@ -9,15 +9,14 @@ from stages.sources.rgbd_layouts.cameras import find_cameras
 from stages.sources.rgbd_layouts.found import (
     COLOR_SUFFIXES,
     DEPTH_SUFFIXES,
-    FolderFrame,
+    MILLIMETRES,
     RgbdFolder,
     files_in,
     in_order,
+    paired,
     unused_in,
 )
 from stages.sources.rgbd_layouts.trajectories import find_poses, pose_files
-
-MILLIMETRES = 1_000.0
 
 
 def is_seven_scenes(folder: Path) -> bool:
@@ -35,11 +34,7 @@ def find_seven_scenes(folder: Path) -> RgbdFolder:
     if not sources:
         poses, sources = find_poses(folder, names)
         poses_from = sources[0].name if sources else None
-    frames = tuple(
-        FolderFrame(colors[name], depths[name], pose)
-        for name, pose in zip(names, poses, strict=True)
-        if name in colors and name in depths
-    )
+    frames = paired(colors, depths, names, poses)
     cameras = find_cameras(folder)
     images = (path for frame in frames for path in (frame.color, frame.depth))
     return RgbdFolder(

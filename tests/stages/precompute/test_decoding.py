@@ -1,9 +1,11 @@
 """Decoding in processes: what the bytes say makes an image invalid, a dying process does not."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +133,18 @@ def test_decoders_end_when_their_parent_is_killed() -> None:
         [sys.executable, "-c", ORPHANS], cwd=REPOSITORY, stdout=subprocess.PIPE, timeout=300
     )
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
+
+
+def test_a_process_that_a_broken_pool_forgot_does_not_outlive_its_decoder() -> None:
+    """Python's pool waits for such a one at its end, for ever; others' children are let be."""
+    context = multiprocessing.get_context("spawn")
+    own = context.Process(target=time.sleep, args=(3600,))
+    own.start()
+    with Decoder(SMALL, 1):
+        forgotten = context.Process(target=time.sleep, args=(3600,))
+        forgotten.start()
+    forgotten.join()
+    assert forgotten.exitcode == -signal.SIGKILL
+    assert own.is_alive()
+    own.kill()
+    own.join()

@@ -8,11 +8,16 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from cache.checkpoint import META, WEIGHTS
+from cache.card import Card
+from cache.checkpoint import META, WEIGHTS, Meta, write_checkpoint
 from pipeline.config import load_section
 from stages.pointops import nearest_neighbors
 from stages.training import pretrain
+from stages.training.checkpoints import input_of, load_model, to_arrays
 from stages.training.initial import load_initial, shown_otherwise
+from stages.training.networks.cloud_input import CloudInput
+from stages.training.networks.encoder import EncoderShape
+from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
 from stages.training.student import load_student
 from tests.pairs_world import SMALL_YAML, write_world
 
@@ -117,3 +122,18 @@ def test_a_task_that_shows_another_scale_says_so(world: Path) -> None:
         "its weights learned from clouds in metric, this task shows them in unit_sphere; norm_input changes it"
     )
     assert shown_otherwise(load_initial(str(world / "pretrain" / "sphere")), segmenter) is None
+
+
+def test_metric_of_an_earlier_segmenter_means_centred_as_it_did(tmp_path: Path) -> None:
+    small = EncoderShape(width=12, depth=1, num_heads=2, num_patches=8, patch_size=4)
+    shape = SegmenterShape(encoder=small, norm_input="metric", widths=(8, 8))
+    arrays = to_arrays(SceneSegmenter(shape).state_dict())
+    about = {"kind": "scene segmenter", "shape": shape.model_dump(mode="json")}
+    shown = []
+    for version in (1, 2):
+        run = Card("fine-tuning: segmentation", version, {"num_points": 64}, {})
+        meta = Meta(about, run, {"step": 0})
+        write_checkpoint(tmp_path / str(version), meta, arrays, None)
+        shown.append(load_model(tmp_path / str(version)).shape.norm_input)
+        assert input_of(meta) == CloudInput(num_points=64, normalisation="metric", frame="aligned")
+    assert shown == ["center", "metric"]
