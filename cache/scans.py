@@ -23,10 +23,6 @@ from cache.scene_group import CARD_KEY, list_scenes, scene_card
 
 SCHEMA_VERSION = 1
 KIND = "annotated scan"
-# nyu40 ids of the 18 classes that detection is judged on (VoteNet, 3DETR).
-DETECTION_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
-# And of the 20 that semantic segmentation is judged on (ScanNet's benchmark): walls and floors too.
-SEGMENTATION_IDS = (1, 2, *DETECTION_IDS)
 _TYPES = {
     "vertices": "float32", "colors": "uint8", "semantic": "uint8", "instance": "uint16", "boxes": "float64",
 }  # fmt: skip

@@ -20,8 +20,8 @@ from pipeline.commands import (
     teacher,
 )
 from pipeline.commands.options import STOPPED, Failure, is_first_process
-from pipeline.config import ConfigError
 from pipeline.packages import explained
+from stages.settings import ConfigError
 
 # Their work is what they print; all others go on when nobody reads it any more.
 PRINTED = ("inspect", "caption")
@@ -46,7 +46,7 @@ def common(
 ) -> None:
     """3D point cloud pre-training with knowledge distillation from 2D images."""
     if context.invoked_subcommand not in PRINTED:
-        from stages.progress import outlive_readers
+        from stages.machine.progress import outlive_readers
 
         outlive_readers()
 

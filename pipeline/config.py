@@ -6,19 +6,20 @@ section, so a command can run where another stage's packages are not installed.
 
 import difflib
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from stages.settings import ConfigError, S, _message
 
-S = TypeVar("S", bound=BaseModel)
+if TYPE_CHECKING:
+    pass
+
 
 SECTIONS = (
     "sample",
@@ -32,10 +33,6 @@ SECTIONS = (
     "detection",
     "segmentation",
 )
-
-
-class ConfigError(ValueError):
-    """A configuration that cannot be used. The message says which key, where, and what to do."""
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -74,22 +71,6 @@ def check_file(config: str) -> None:
 def check_override(text: str) -> None:
     """See that `section.key=value` is such, of a known section. Raises ConfigError."""
     _assign({}, text)
-
-
-def validated(schema: type[S], values: Mapping[str, Any]) -> S:
-    """Rebuild a configuration that an artifact carries. Raises ConfigError."""
-    try:
-        return schema.model_validate(dict(values))
-    except ValidationError as error:
-        raise ConfigError(
-            f"an artifact's configuration is of another version: {in_a_line(error)}"
-        ) from None
-
-
-def in_a_line(error: ValidationError) -> str:
-    """What a schema found wrong, key by key."""
-    said = (f"{'.'.join(map(str, item['loc']))}: {_message(item)}" for item in error.errors())
-    return "; ".join(said)
 
 
 def shipped_configs() -> list[str]:
@@ -193,10 +174,6 @@ def _source(where: str, overrides: Sequence[str], config: str) -> str:
         if f"{key}.".startswith(f"{where}.") or f"{where}.".startswith(f"{key}."):
             return f"--set {text}"
     return config
-
-
-def _message(item: "ErrorDetails") -> str:
-    return item["msg"].removeprefix("Value error, ")
 
 
 def _shown(value: object) -> str:

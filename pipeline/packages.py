@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from pydantic import ValidationError
 
-from pipeline.config import in_a_line
+from stages.settings import in_a_line
 
 # Of each extra of pyproject.toml, what is imported of it.
 EXTRAS = {

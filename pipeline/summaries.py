@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cache.frames import KEPT
-from pipeline.workspace import Workspace
+from cache.workspace import Workspace
 from stages.training.spread import said
 
 if TYPE_CHECKING:
-    from stages.precompute.extract import ExtractReport
-    from stages.precompute.prepare_objects import ObjectsReport
-    from stages.precompute.prepare_scans import ScansReport
-    from stages.precompute.teacher_cache import CacheReport
+    from stages.loop.loop import Outcome
+    from stages.precompute.downstream.prepare_objects import ObjectsReport
+    from stages.precompute.downstream.prepare_scans import ScansReport
+    from stages.precompute.recordings.extract import ExtractReport
+    from stages.precompute.teacher.teacher_cache import CacheReport
     from stages.sources.rgbd_layouts.found import RgbdFolder
     from stages.sources.scannet_layout import SceneList
-    from stages.training.evaluate import Evaluated
-    from stages.training.finetune import Finished
-    from stages.training.loop import Outcome
+    from stages.training.finetuning.evaluate import Evaluated
+    from stages.training.finetuning.finetune import Finished
 
 MAX_NAMES = 5
 
@@ -145,7 +145,7 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
 
 def _draw_curves(folder: Path) -> bool:
     """Draw a finished run's curves if they are not there; False without matplotlib."""
-    from stages.report.curves import draw_curves
+    from stages.report.figures.curves import draw_curves
 
     file = folder / "curves.png"
     return file.exists() or draw_curves(folder, file)
@@ -173,8 +173,8 @@ def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
     if finished.outcome is not None and not finished.outcome.finished:
         print_training(f"finetune {task}", finished.outcome, finished.folder)
         return
-    from stages.report.tables import class_rows, write_classes
-    from stages.report.task_figures import draw_task_figures
+    from stages.report.figures.task_figures import draw_task_figures
+    from stages.report.tables.finetuned import class_rows, write_classes
 
     summary = finished.summary
     for name in summary["seeds"]:

@@ -1,8 +1,12 @@
 """What all configuration schemas share: frozen, and unknown keys are refused."""
 
-from typing import Any, get_args
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Settings(BaseModel):
@@ -18,3 +22,30 @@ class Settings(BaseModel):
         if isinstance(value, bool) and kind is not bool and bool not in get_args(kind):
             raise ValueError(f"expected no true or false here, found {str(value).lower()}")
         return value
+
+
+S = TypeVar("S", bound=BaseModel)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used. The message says which key, where, and what to do."""
+
+
+def validated(schema: type[S], values: Mapping[str, Any]) -> S:
+    """Rebuild a configuration that an artifact carries. Raises ConfigError."""
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        raise ConfigError(
+            f"an artifact's configuration is of another version: {in_a_line(error)}"
+        ) from None
+
+
+def in_a_line(error: ValidationError) -> str:
+    """What a schema found wrong, key by key."""
+    said = (f"{'.'.join(map(str, item['loc']))}: {_message(item)}" for item in error.errors())
+    return "; ".join(said)
+
+
+def _message(item: "ErrorDetails") -> str:
+    return item["msg"].removeprefix("Value error, ")

@@ -12,7 +12,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.recordings import write_scannet
+from tests.worlds.recordings import write_scannet
 
 # No test depends on how fast a machine is.
 settings.register_profile(

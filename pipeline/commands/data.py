@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -18,9 +19,9 @@ from pipeline.commands.options import (
     num_cores,
     wrong_usage,
 )
-from pipeline.config import ConfigError, load_section
+from pipeline.config import load_section
 from pipeline.packages import require
-from pipeline.workspace import Workspace
+from stages.settings import ConfigError
 
 if TYPE_CHECKING:
     from stages.sources.sens import Matrix
@@ -68,8 +69,8 @@ def extract(
 ) -> None:
     """Turn every 25th RGB-D frame of each .sens into points and a manifest."""
     from pipeline.summaries import counted, print_extract_report, print_scene_list
-    from stages.precompute import extract as stage
-    from stages.precompute.extract_scene import ExtractConfig
+    from stages.precompute.recordings import extract as stage
+    from stages.precompute.recordings.extract_scene import ExtractConfig
     from stages.sources.scannet_layout import SPLITS, find_scenes, scenes_from_files
 
     settings = load_section(config, "extract", ExtractConfig, overrides)

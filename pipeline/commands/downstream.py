@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -19,9 +20,9 @@ from pipeline.commands.options import (
     num_cores,
     wrong_usage,
 )
-from pipeline.config import ConfigError, load_section
+from pipeline.config import load_section
 from pipeline.packages import require
-from pipeline.workspace import Workspace
+from stages.settings import ConfigError
 
 
 class DataSet(StrEnum):
@@ -67,7 +68,7 @@ def prepare(
         raise ConfigError(f"{root}: no such folder; name the data set's folder")
 
     from pipeline.summaries import print_objects_report
-    from stages.precompute import prepare_objects as stage
+    from stages.precompute.downstream import prepare_objects as stage
 
     settings = load_section(config, "prepare", stage.ObjectsConfig, overrides)
     store = paths.objects(data_set.value)
@@ -102,7 +103,7 @@ def _prepare_scannet(
         require("plyfile")
 
     from pipeline.summaries import print_scans_report
-    from stages.precompute import prepare_scans as stage
+    from stages.precompute.downstream import prepare_scans as stage
 
     with wrong_usage():
         report = stage.run(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cache.card import OtherConfigurationError
+from cache.workspace import Workspace
 from pipeline.commands.finetuning import (
     Init,
     Seeds,
@@ -36,13 +37,12 @@ from pipeline.commands.options import (
     open_device,
     wrong_usage,
 )
-from pipeline.config import ConfigError
 from pipeline.packages import explained
-from pipeline.workspace import Workspace
+from stages.settings import ConfigError
 
 if TYPE_CHECKING:
-    from stages.training.loop import Outcome
-    from stages.training.tasks.setup import FinetuneConfig
+    from stages.loop.loop import Outcome
+    from stages.training.tasks.downstream import FinetuneConfig
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def finetune_all(
     paths = Workspace(workspace)
     check_parts(list(Task), init, paths)
 
-    from stages.report.tables import read_table
-    from stages.training.processes import joined
+    from stages.loop.processes import joined
+    from stages.report.tables.finetuned import read_table
 
     init = init or configured_start(config, overrides, paths)
     plan = _plan(name, config, overrides, paths)
@@ -124,8 +124,8 @@ def _refuse_other_runs(
     plan: Plan, init: str, seeds: int, overwrite: bool, paths: Workspace
 ) -> None:
     """Raise OtherConfigurationError if a run's folder holds another, ConfigError without a start."""
-    from stages.training.finetune import other_runs
-    from stages.training.initial import load_initial
+    from stages.training.finetuning.finetune import other_runs
+    from stages.training.weights.first_weights import load_initial
 
     with wrong_usage():
         initial = load_initial(init)
@@ -168,7 +168,7 @@ def _run_all(
 
 def _report(plan: Plan, results: Results, before: Mapping[str, Any]) -> None:
     """Write the table unless all was stopped, print it, and say what is not of this call."""
-    from stages.report.tables import print_table, write_table
+    from stages.report.tables.finetuned import print_table, write_table
 
     if not results.stopped:
         rows = {**before, **results.summaries}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.downstream import DataSet
 from pipeline.commands.options import (
     DEFAULT_ROOT,
@@ -20,12 +21,12 @@ from pipeline.commands.options import (
     is_first_process,
     open_device,
 )
-from pipeline.config import ConfigError, load_section
-from pipeline.workspace import Workspace
+from pipeline.config import load_section
+from stages.settings import ConfigError
 
 if TYPE_CHECKING:
-    from stages.training.finetune import Finished
-    from stages.training.tasks.setup import FinetuneConfig
+    from stages.training.finetuning.finetune import Finished
+    from stages.training.tasks.downstream import FinetuneConfig
 
 
 class Task(StrEnum):
@@ -107,7 +108,7 @@ def task_settings(
     task: Task, config: str, overrides: Sequence[str], paths: Workspace
 ) -> tuple["FinetuneConfig", Path]:
     """A task's configuration, and the store that it reads."""
-    from stages.training.finetune import TASKS
+    from stages.training.finetuning.finetune import TASKS
 
     settings = load_section(config, task.value, TASKS[task.value], overrides)
     return settings, store_of(settings, paths)
@@ -115,8 +116,8 @@ def task_settings(
 
 def store_of(settings: "FinetuneConfig", paths: Workspace) -> Path:
     """The store that a task reads."""
-    from stages.training.tasks.classification import ClassificationConfig
-    from stages.training.tasks.parts import PartsConfig
+    from stages.training.tasks.classification.task import ClassificationConfig
+    from stages.training.tasks.parts.task import PartsConfig
 
     if isinstance(settings, ClassificationConfig | PartsConfig):
         return paths.objects(settings.data)
@@ -135,7 +136,7 @@ def why_no_data(task: Task, store: Path) -> str | None:
 
 def configured_start(config: str, overrides: Sequence[str], paths: Workspace) -> str:
     """The folder of the configured pre-training. Raises ConfigError if it is not there."""
-    from stages.training.pretrain import PretrainConfig
+    from stages.training.pretraining.config import PretrainConfig
 
     folder = paths.pretrained(load_section(config, "pretrain", PretrainConfig, overrides).name)
     if not folder.is_dir():
@@ -156,7 +157,7 @@ def fine_tune(
     paths: Workspace,
 ) -> "Finished":
     """Run one task for all its seeds. Raises ValueError, OSError, RuntimeError, ArithmeticError."""
-    from stages.training import finetune as stage
+    from stages.training.finetuning import finetune as stage
 
     return stage.run(
         task.value, settings, store=store, init=init, out=paths.finetuned(task.value, settings.name),

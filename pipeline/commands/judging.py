@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.finetuning import store_of
 from pipeline.commands.options import DEFAULT_ROOT, Debug, Device, Root, need, open_device
-from pipeline.config import ConfigError
-from pipeline.workspace import Workspace
+from stages.settings import ConfigError
 
 if TYPE_CHECKING:
-    from stages.training.tasks.setup import FinetuneConfig
+    from stages.training.tasks.downstream import FinetuneConfig
 
 
 class Weights(StrEnum):
@@ -44,7 +44,7 @@ def evaluate(
         raise ConfigError(f"{run / weights.value}: no checkpoint yet; the run saves one as it goes")
 
     from pipeline.summaries import print_evaluated
-    from stages.training import evaluate as stage
+    from stages.training.finetuning import evaluate as stage
 
     def prepared(settings: "FinetuneConfig") -> Path:
         store = store_of(settings, paths)
@@ -71,9 +71,9 @@ def predict(
 
     One text file a scan with an nyu40 id a line, in the mesh's order, and a zip of them all.
     """
+    from cache.runs import read_result
     from cache.scans import scenes_of
     from pipeline.commands.starts import find_finetuned
-    from stages.training.run_folder import read_result
 
     paths = Workspace(workspace)
     run = find_finetuned(run, "segmentation")
@@ -84,7 +84,7 @@ def predict(
         raise ConfigError(f"--split {split}: {paths.scans} has no scan of it; run prepare scannet")
 
     from pipeline.summaries import counted
-    from stages.training import predict as stage
+    from stages.training.finetuning import predict as stage
 
     out = out or run / "predictions" / split
     count = stage.run(run, paths.scans, split, out, device=open_device(device))

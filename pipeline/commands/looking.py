@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Debug,
@@ -12,8 +13,7 @@ from pipeline.commands.options import (
     Root,
     wrong_usage,
 )
-from pipeline.config import ConfigError
-from pipeline.workspace import Workspace
+from stages.settings import ConfigError
 
 
 def inspect(
@@ -79,7 +79,7 @@ def _draw_data_sets(
     paths: Workspace,
     num_scans: int,
 ) -> None:
-    from stages.report import object_sheet, scan_sheet
+    from stages.report.figures import object_sheet, scan_sheet
 
     if scannet:
         with wrong_usage():
@@ -97,7 +97,7 @@ def _draw_scenes(scenes: list[str], paths: Workspace, num_frames: int) -> None:
     """Each as what the workspace has it: extracted frames, or else a prepared scan."""
     from cache.scene_group import list_scenes
     from pipeline.summaries import names
-    from stages.report import frame_sheet, scan_sheet
+    from stages.report.figures import frame_sheet, scan_sheet
 
     extracted = list_scenes(paths.points)
     prepared = scan_sheet.prepared_scenes(paths.scans)
@@ -116,7 +116,7 @@ def _draw_scenes(scenes: list[str], paths: Workspace, num_frames: int) -> None:
 
 
 def _draw_workspace(paths: Workspace, num_frames: int) -> None:
-    from stages.report import frame_sheet, scan_sheet
+    from stages.report.figures import frame_sheet, scan_sheet
 
     extracted = frame_sheet.example_scenes(paths.frames, paths.points)
     scans = scan_sheet.prepared_scenes(paths.scans)[:num_frames]

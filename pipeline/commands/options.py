@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cache.card import CardError
-from pipeline.config import ConfigError, check_file, check_override
+from pipeline.config import check_file, check_override
+from stages.settings import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
-    from stages.training.loop import Outcome
+    from stages.loop.loop import Outcome
 
 DEVICES = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 
@@ -140,7 +141,7 @@ def need(path: Path, todo: str) -> None:
 
 def open_device(name: str) -> "torch.device":
     """The device of --device. Raises ConfigError if this machine has none such."""
-    from stages.device import choose_device
+    from stages.machine.device import choose_device
 
     with wrong_usage():
         return choose_device(name)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.finetuning import configured_start
 from pipeline.commands.options import (
     DEFAULT_ROOT,
@@ -16,9 +17,9 @@ from pipeline.commands.options import (
     Root,
     open_device,
 )
-from pipeline.config import ConfigError, load_section
+from pipeline.config import load_section
 from pipeline.packages import explained
-from pipeline.workspace import Workspace
+from stages.settings import ConfigError
 
 PROBED, SCANS = "modelnet40", "scans"
 SEEDS = 3
@@ -79,7 +80,7 @@ def probe_what_is_there(
 
     What cannot be probed is said, and no failure.
     """
-    from stages.training.run_folder import probe_file
+    from cache.runs import probe_file
 
     for data, store in ((PROBED, paths.objects(PROBED)), (SCANS, paths.scans)):
         if not store.is_dir() or probe_file(run, data).exists():
@@ -104,13 +105,13 @@ def probe_shapes(
     paths: Workspace,
 ) -> None:
     """Probe on a classification set, say what was found, and keep it in a run's folder."""
+    from cache.runs import probe_file, read_card, write_json
     from pipeline.summaries import print_probe
-    from stages.training import probes
-    from stages.training.run_folder import probe_file, read_card, write_json
-    from stages.training.tasks.classification import ClassificationConfig
+    from stages.training.probing import shapes
+    from stages.training.tasks.classification.task import ClassificationConfig
 
     settings = load_section(config, "classification", ClassificationConfig, overrides)
-    found = probes.probe(
+    found = shapes.probe(
         source, settings.encoder, paths.objects(data),
         num_points=settings.num_points, device=open_device(device), seeds=seeds,
     )  # fmt: skip
@@ -123,17 +124,17 @@ def probe_scans(
     run: Path, device: str, seeds: int, config: str, overrides: Sequence[str], paths: Workspace
 ) -> None:
     """Probe all that a run kept on the prepared scans, say it, draw it, and keep it in its folder."""
+    from cache.runs import probe_file, write_json
     from pipeline.summaries import counted
-    from stages.report.curves import draw_scan_probe
-    from stages.training import scan_probe
-    from stages.training.run_folder import probe_file, write_json
+    from stages.report.figures.curves import draw_scan_probe
+    from stages.training.probing import scans
     from stages.training.tasks.segmentation.task import SegmentationConfig
 
     settings = load_section(config, "segmentation", SegmentationConfig, overrides)
     typer.echo(
         f"probe of {run} on scans, a linear layer on frozen features of points, {counted(seeds, 'seed')}:"
     )
-    found = scan_probe.probe_run(
+    found = scans.probe_run(
         run, paths.scans, settings.encoder, settings.num_points, seeds=seeds,
         device=open_device(device), say=typer.echo,
     )  # fmt: skip

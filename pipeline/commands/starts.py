@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cache.checkpoint import has_checkpoint
-from pipeline.config import ConfigError
-from stages.training.run_folder import FINE_TUNING, LAST, SCRATCH, read_card
+from cache.runs import FINE_TUNING, LAST, SCRATCH, read_card
+from stages.settings import ConfigError
 
 
 def check_start(source: str, named: str = "") -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -19,7 +20,6 @@ from pipeline.commands.options import (
 )
 from pipeline.commands.probing import probe_what_is_there
 from pipeline.config import load_section
-from pipeline.workspace import Workspace
 
 StopAfter = Annotated[
     int | None,
@@ -47,9 +47,10 @@ def pretrain(
     need(paths.points, "run extract first, or copy it here")
 
     from pipeline.summaries import print_training
-    from stages.training import pretrain as stage
+    from stages.training.pretraining import pretrain as stage
+    from stages.training.pretraining.config import PretrainConfig
 
-    settings = load_section(config, "pretrain", stage.PretrainConfig, overrides)
+    settings = load_section(config, "pretrain", PretrainConfig, overrides)
     need(paths.prefixes(settings.teacher), "run teacher-cache first")
     out = paths.pretrained(settings.name)
     outcome = stage.run(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cache.workspace import Workspace
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -22,11 +23,11 @@ from pipeline.commands.options import (
     open_device,
     wrong_usage,
 )
-from pipeline.config import ConfigError, load_section
-from pipeline.workspace import Workspace
+from pipeline.config import load_section
+from stages.settings import ConfigError
 
 if TYPE_CHECKING:
-    from stages.precompute.teachers import TeacherConfig
+    from stages.precompute.teacher.teachers import TeacherConfig
 
 
 def teacher_train(
@@ -49,10 +50,10 @@ def teacher_train(
 
     from stages.captioning.caption import judge
     from stages.captioning.decode import load_captioner
-    from stages.precompute import teacher_train as stage
-    from stages.precompute.caption_trainer import TeacherTrainConfig
-    from stages.precompute.clipcap import load_checkpoint
-    from stages.precompute.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
+    from stages.precompute.teacher import teacher_train as stage
+    from stages.precompute.teacher.caption_trainer import TeacherTrainConfig
+    from stages.precompute.teacher.clipcap import load_checkpoint
+    from stages.precompute.teacher.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
 
     settings = load_section(config, "teacher_train", TeacherTrainConfig, overrides)
     folder, where = paths.teacher(settings.name), open_device(device)
@@ -95,8 +96,8 @@ def teacher_cache(
     need(paths.points, "run extract first")
 
     from pipeline.summaries import counted, print_cache_report
-    from stages.precompute import teacher_cache as stage
-    from stages.precompute.teachers import TeacherConfig, load_teacher
+    from stages.precompute.teacher import teacher_cache as stage
+    from stages.precompute.teacher.teachers import TeacherConfig, load_teacher
 
     settings = load_section(config, "teacher", TeacherConfig, overrides)
     _need_trained(settings, paths)
@@ -156,8 +157,8 @@ def caption(
 
     from stages.captioning import caption as stage
     from stages.captioning.decode import load_captioner
-    from stages.precompute.clipcap import load_checkpoint
-    from stages.precompute.teachers import TeacherConfig, checkpoint_file, load_teacher
+    from stages.precompute.teacher.clipcap import load_checkpoint
+    from stages.precompute.teacher.teachers import TeacherConfig, checkpoint_file, load_teacher
 
     settings = load_section(config, "teacher", TeacherConfig, overrides)
     if settings.kind in ("timm", "clip-global"):
@@ -192,7 +193,7 @@ def _read_image(path: Path) -> bytes:
     """Read an image file and see that it decodes, before any model is loaded. Raises ConfigError."""
     if not path.is_file():
         raise ConfigError(f"--image {path}: no such file")
-    from stages.precompute.clip_images import open_image
+    from stages.precompute.teacher.clip_images import open_image
 
     encoded = path.read_bytes()
     try:

@@ -9,9 +9,9 @@ from cache.card import CardError, JsonDict
 from cache.frames import KEPT, frames_card, frames_path, iter_images, read_frames
 from cache.points import SCALE_M, read_points
 from cache.scene_group import missing_chunks, scene_card
+from cache.workspace import Workspace
 from pipeline.inspect.lines import line, made_with, verdict
 from pipeline.summaries import counts
-from pipeline.workspace import Workspace
 from stages.sources.images import image_size
 from stages.sources.sens import SensError, SensReader
 

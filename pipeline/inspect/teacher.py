@@ -9,9 +9,9 @@ from cache.card import CardError
 from cache.frames import frames_card, frames_path, iter_images
 from cache.prefixes import PREFIX, STATISTICS, VALID, read_array, read_statistics, store_identity
 from cache.scene_group import list_scenes, scene_card
-from pipeline.config import validated
+from cache.workspace import Workspace
 from pipeline.inspect.lines import line, made_with, verdict
-from pipeline.workspace import Workspace
+from stages.settings import validated
 
 SCENES_VERIFIED, ROWS_VERIFIED = 8, 4
 # Of the largest value: float16 keeps three digits, other batches and threads round otherwise.
@@ -70,9 +70,9 @@ def _which(config: dict[str, Any], pooling: str | None) -> str:
 
 def inspect_trained(folder: Path) -> bool:
     """Print what a folder of teacher-train holds, and whether its weights can be read."""
-    from stages.precompute.clipcap import load_checkpoint, load_mapper
-    from stages.precompute.teacher_train import METRICS_FILE, teacher_card
-    from stages.precompute.teachers import CHECKPOINT_FILE
+    from stages.precompute.teacher.clipcap import load_checkpoint, load_mapper
+    from stages.precompute.teacher.teacher_train import METRICS_FILE, teacher_card
+    from stages.precompute.teacher.teachers import CHECKPOINT_FILE
 
     line("trained teacher", str(folder))
     card = teacher_card(folder)
@@ -122,8 +122,8 @@ def _recompute(
     """Run the teacher again over some rows, print the largest difference, return problems."""
     import torch
 
-    from stages.precompute.decoding import decode_batch
-    from stages.precompute.teachers import TeacherConfig, load_teacher
+    from stages.precompute.teacher.decoding import decode_batch
+    from stages.precompute.teacher.teachers import TeacherConfig, load_teacher
 
     settings = validated(TeacherConfig, config)
     teacher = load_teacher(settings, trained=paths.teacher(settings.trained))

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from cache.checkpoint import WEIGHTS, damage, has_checkpoint, read_arrays, read_meta
+from cache.runs import BEST, LAST, read_card, read_metrics, read_result
 from pipeline.inspect.lines import line, made_with, verdict
-from stages.training.run_folder import BEST, LAST, read_card, read_metrics, read_result
 
 
 def is_run(path: Path) -> bool:
@@ -42,7 +42,7 @@ def inspect_run(path: Path, *, verify: bool) -> bool:
 
 def inspect_checkpoint(path: Path, *, verify: bool) -> bool:
     """Print what a checkpoint holds, and whether it can be built and is as it was written."""
-    from stages.training.checkpoints import load_model
+    from stages.training.weights.build import load_model
 
     meta = read_meta(path)
     line("checkpoint", str(path))

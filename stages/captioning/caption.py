@@ -15,10 +15,10 @@ from cache.frames import KEPT, frames_path, read_frames
 from cache.prefixes import PREFIX, VALID, read_array
 from stages.captioning.decode import Captioner
 from stages.captioning.scores import NounScores, noun_finder, score_nouns
-from stages.precompute.caption_pairs import names_of, read_described, telling_words
-from stages.precompute.clip_images import Pixels
-from stages.precompute.decoding import Decoded, Decoder
-from stages.precompute.teachers import Teacher
+from stages.precompute.teacher.caption_pairs import names_of, read_described, telling_words
+from stages.precompute.teacher.clip_images import Pixels
+from stages.precompute.teacher.decoding import Decoded, Decoder
+from stages.precompute.teacher.teachers import Teacher
 
 BATCH_IMAGES = 64
 EXAMPLES = 24

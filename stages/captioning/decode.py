@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from stages.hub import go_offline_if_unreachable
+from stages.machine.hub import go_offline_if_unreachable
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel

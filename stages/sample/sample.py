@@ -16,10 +16,13 @@ from pydantic import Field
 from cache.captions import CaptionedImage, write_captions
 from cache.card import Card, OtherConfigurationError, differences
 from cache.commit import commit, partial_path
-from stages.progress import Progress
-from stages.sample.captions import describe
-from stages.sample.labels import LABELS, label_table
-from stages.sample.objects import (
+from stages.machine.progress import Progress
+from stages.machine.workers import run_all
+from stages.sample.rooms.rooms import ROOM_TYPES, make_room
+from stages.sample.things.labels import LABELS, label_table
+from stages.sample.world_card import CARD_FILE, world_card
+from stages.sample.writing.captions import describe
+from stages.sample.writing.objects import (
     CATEGORIES,
     CLASSES,
     MODELNET_FOLDER,
@@ -29,13 +32,10 @@ from stages.sample.objects import (
     write_category,
     write_class,
 )
-from stages.sample.objects import write_lists as write_object_lists
-from stages.sample.recordings import Stage, encode, record, set_up, shots
-from stages.sample.rooms import ROOM_TYPES, make_room
-from stages.sample.scans import scan, write_scan, write_scene_text
-from stages.sample.world_card import CARD_FILE, world_card
+from stages.sample.writing.objects import write_lists as write_object_lists
+from stages.sample.writing.recordings import Stage, encode, record, set_up, shots
+from stages.sample.writing.scans import scan, write_scan, write_scene_text
 from stages.settings import Settings
-from stages.workers import run_all
 
 KIND, SCHEMA_VERSION = "sample world", 1
 LABEL_FILE = "scannetv2-labels.combined.tsv"

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stages.training.draws import Draws
+from stages.loop.random_numbers import Draws
 
 SCALE, TRANSLATION = (2 / 3, 3 / 2), 0.2
 

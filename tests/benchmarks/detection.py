@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from stages.device import autocast_dtype, choose_device
+from stages.loop.optim import parameter_groups
+from stages.machine.device import autocast_dtype, choose_device
 from stages.training.networks.detector import Detector, DetectorShape
-from stages.training.optim import parameter_groups
 from stages.training.tasks.detection.criterion import CriterionConfig, Truth, total_loss
 from stages.training.tasks.detection.metrics import Boxes, average_precision
 

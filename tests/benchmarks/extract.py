@@ -21,13 +21,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.precompute import extract
-from stages.precompute.extract_scene import ExtractConfig
+from stages.precompute.recordings import extract
+from stages.precompute.recordings.extract_scene import ExtractConfig
 from stages.sources.open3d_library import load_open3d
 from stages.sources.scannet_layout import scenes_from_files
 from stages.sources.sens import FIXED_HEADER, FRAME_HEADER, PREFIX, SensReader
 from stages.sources.sens_writer import RgbdFrame, intrinsic_matrix, write_sens
-from tests.recordings import encode_color, header, look_at, make_room, render
+from tests.worlds.recordings import encode_color, header, look_at, make_room, render
 
 COLOR_SIZE, DEPTH_SIZE = (1296, 968), (640, 480)
 COLOR, DEPTH = intrinsic_matrix(1170, 1170, 648, 484), intrinsic_matrix(577, 577, 320, 240)

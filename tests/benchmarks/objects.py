@@ -19,15 +19,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stages.device import choose_device
-from stages.pointops import farthest_point_sample, gather_points
-from stages.precompute import prepare_objects
-from stages.precompute.prepare_objects import ObjectsConfig
+from stages.geometry.pointops import farthest_point_sample, gather_points
+from stages.loop.optim import parameter_groups
+from stages.loop.random_numbers import plain_draws
+from stages.machine.device import choose_device
+from stages.precompute.downstream import prepare_objects
+from stages.precompute.downstream.prepare_objects import ObjectsConfig
 from stages.sources import modelnet40
 from stages.training.augment import draw_points, scale_and_translate
-from stages.training.draws import plain_draws
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
-from stages.training.optim import parameter_groups
 from stages.training.tasks.shapes import Shapes, load_shapes
 
 SHAPES, LINES, ROUNDS = 96, 10_000, 3

@@ -19,17 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stages.device import autocast_dtype, choose_device
-from stages.normalise import normalise
+from stages.geometry.normalise import normalise
+from stages.loop.cost import peak_flops
+from stages.loop.optim import parameter_groups
+from stages.loop.random_numbers import plain_draws
+from stages.machine.device import autocast_dtype, choose_device
 from stages.training.augment import draw_points, scale_and_translate
-from stages.training.draws import plain_draws
 from stages.training.networks.concepts import ConceptModule
 from stages.training.networks.student import Student, StudentShape
 from stages.training.networks.tokenizer import PatchEmbedding
 from stages.training.networks.transformer import Attention
-from stages.training.objectives import distillation_loss
-from stages.training.optim import parameter_groups
-from stages.training.speed import peak_flops
+from stages.training.pretraining.objectives.prefix import distillation_loss
 
 STORED, DRAWN = 16384, 4096
 FRAMES, EPOCHS = 77_000, 250

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from stages.device import choose_device
-from stages.pointops import gather_points, nearest_neighbors
+from stages.geometry.pointops import gather_points, nearest_neighbors
+from stages.machine.device import choose_device
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.scene_segmenter import (
     NEIGHBORS,

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from stages.device import choose_device
-from stages.precompute import extract, teacher_cache
-from stages.precompute.extract_scene import ExtractConfig
-from stages.precompute.teachers import Teacher, TeacherConfig, load_teacher
+from stages.machine.device import choose_device
+from stages.precompute.recordings import extract
+from stages.precompute.recordings.extract_scene import ExtractConfig
+from stages.precompute.teacher import teacher_cache
+from stages.precompute.teacher.teachers import Teacher, TeacherConfig, load_teacher
 from stages.sources.scannet_layout import scenes_from_files
 from tests.benchmarks.extract import write_long_recording
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.harness.running import LAST_RESORT_S
 from tests.harness.stress import Pass, busy, passes, read_log, run_all
-from tests.running import LAST_RESORT_S
 
 pytestmark = pytest.mark.processes
 

@@ -18,12 +18,12 @@ from cache.captions import CaptionedImage, write_captions
 from cache.card import Card
 from pipeline import cli
 from pipeline.commands.options import exit_if_stopped
+from stages.loop.loop import Outcome
 from stages.sources.sens import SensReader
-from stages.training.loop import Outcome
 from tests.conftest import REPOSITORY
-from tests.recordings import encode_color, write_recording
-from tests.rgbd_folders import write_images, write_open3d, write_seven_scenes
-from tests.running import start
+from tests.harness.running import start
+from tests.worlds.recordings import encode_color, write_recording
+from tests.worlds.rgbd_folders import write_images, write_open3d, write_seven_scenes
 
 
 class Shell:

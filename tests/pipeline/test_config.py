@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import ConfigError, load_section, shipped_configs, validated
-from stages.precompute.extract_scene import ExtractConfig
-from stages.training.pretrain import PretrainConfig
+from pipeline.config import load_section, shipped_configs
+from stages.precompute.recordings.extract_scene import ExtractConfig
+from stages.settings import ConfigError, validated
+from stages.training.pretraining.config import PretrainConfig
 
 SCHEMAS = {"extract": ExtractConfig}
 
@@ -107,14 +108,14 @@ def test_every_shipped_configuration_is_valid() -> None:
     from pydantic import BaseModel
 
     from pipeline.config import shipped_configs
-    from stages.precompute.caption_trainer import TeacherTrainConfig
-    from stages.precompute.extract_scene import ExtractConfig
-    from stages.precompute.prepare_objects import ObjectsConfig
-    from stages.precompute.teachers import TeacherConfig
-    from stages.training.pretrain import PretrainConfig
-    from stages.training.tasks.classification import ClassificationConfig
+    from stages.precompute.downstream.prepare_objects import ObjectsConfig
+    from stages.precompute.recordings.extract_scene import ExtractConfig
+    from stages.precompute.teacher.caption_trainer import TeacherTrainConfig
+    from stages.precompute.teacher.teachers import TeacherConfig
+    from stages.training.pretraining.config import PretrainConfig
+    from stages.training.tasks.classification.task import ClassificationConfig
     from stages.training.tasks.detection.task import DetectionConfig
-    from stages.training.tasks.parts import PartsConfig
+    from stages.training.tasks.parts.task import PartsConfig
     from stages.training.tasks.segmentation.task import SegmentationConfig
 
     schemas: dict[str, type[BaseModel]] = {

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from cache.card import Card
-from stages.training.run_folder import write_json
+from cache.runs import write_json
+from tests.harness.without_packages import End, run_without
 from tests.pipeline.test_cli import Shell, distill3d, one_line
-from tests.whole_world import prepare_everything
-from tests.without_packages import End, run_without
+from tests.worlds.whole import prepare_everything
 
 pytestmark = pytest.mark.processes
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from cache.card import OtherConfigurationError
 from pipeline.cli import app
-from pipeline.config import ConfigError
-from tests.objects_world import invoke, prepare_boxes
+from stages.settings import ConfigError
+from tests.worlds.objects import invoke, prepare_boxes
 
 ONE_EPOCH = [f"--set={task}.training.epochs=1" for task in ("classification", "parts")]
 COMMON = ["finetune-all", "--init", "scratch", "--device", "cpu"]

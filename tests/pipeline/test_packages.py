@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.packages import EXTRAS, explained, require
-from stages.precompute.extract_scene import ExtractConfig
+from stages.precompute.recordings.extract_scene import ExtractConfig
 from tests.conftest import REPOSITORY
 
 # What is imported of a distribution that has another name; timm comes with open_clip_torch.

@@ -12,10 +12,10 @@ import zarr
 from cache.commit import lock
 from cache.frames import frames_path, iter_images
 from cache.scene_group import group_attributes, list_scenes, replace_attributes
+from tests.harness.running import read_until, start
 from tests.pipeline.test_cli import Shell, distill3d, one_line
-from tests.recordings import write_recording
-from tests.running import read_until, start
-from tests.small_teacher import write_color_captions
+from tests.worlds.recordings import write_recording
+from tests.worlds.teacher import write_color_captions
 
 pytestmark = pytest.mark.processes
 

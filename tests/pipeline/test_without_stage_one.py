@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from tests.recordings import write_recording
-from tests.whole_world import prepare_everything
-from tests.without_packages import STAGE_ONE, End, run_without
+from tests.harness.without_packages import STAGE_ONE, End, run_without
+from tests.worlds.recordings import write_recording
+from tests.worlds.whole import prepare_everything
 
 pytestmark = pytest.mark.processes
 

@@ -4,7 +4,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from stages.batch_norm import BatchNorm1d
+from stages.loop.batch_norm import BatchNorm1d
 from stages.settings import Settings
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.tokenizer import make_patches

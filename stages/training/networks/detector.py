@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.normalise import Normalisation, frame_of
-from stages.pointops import farthest_point_sample, gather_points
+from stages.geometry.normalise import Normalisation, frame_of
+from stages.geometry.pointops import farthest_point_sample, gather_points
 from stages.settings import Settings
 from stages.training.networks.detections import Raw
 from stages.training.networks.encoder import EncoderShape, PointEncoder

@@ -6,7 +6,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.batch_norm import BatchNorm1d
+from stages.loop.batch_norm import BatchNorm1d
 
 
 class NormedLinear(nn.Module):

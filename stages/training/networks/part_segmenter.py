@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.batch_norm import BatchNorm1d
+from stages.loop.batch_norm import BatchNorm1d
 from stages.settings import Settings
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.upsample import FeaturePropagation

@@ -9,8 +9,8 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.normalise import Normalisation, normalise
-from stages.pointops import gather_points, three_nearest
+from stages.geometry.normalise import Normalisation, normalise
+from stages.geometry.pointops import gather_points, three_nearest
 from stages.settings import Settings
 from stages.training.networks.encoder import EncoderShape, PointEncoder
 from stages.training.networks.normed_linear import NormedLinear

@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from stages.pointops import distance_blocks, farthest_point_sample, gather_points, outside_graphs
+from stages.geometry.pointops import (
+    distance_blocks,
+    farthest_point_sample,
+    gather_points,
+    outside_graphs,
+)
 from stages.training.networks.normed_linear import stack
 
 

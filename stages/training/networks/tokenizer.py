@@ -6,12 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.batch_norm import BatchNorm1d
-from stages.pointops import (
+from stages.geometry.pointops import (
     farthest_point_sample,
     gather_points,
     nearest_neighbors,
 )
+from stages.loop.batch_norm import BatchNorm1d
 from stages.training.networks.coordinates import CoordinateLinear
 from stages.training.networks.transformer import init_weights
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.batch_norm import BatchNorm1d
-from stages.pointops import gather_points, three_nearest
+from stages.geometry.pointops import gather_points, three_nearest
+from stages.loop.batch_norm import BatchNorm1d
 
 
 def interpolate(points: Tensor, centers: Tensor, features: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from cache.objects import Objects, read_objects
-from stages.normalise import normalise
-from stages.training.draws import Draws
+from stages.geometry.normalise import normalise
+from stages.loop.random_numbers import Draws
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stages.captioning.decode import beam, greedy, load_captioner, load_language_model
-from stages.precompute.clipcap import load_checkpoint, load_mapper
+from stages.precompute.teacher.clipcap import load_checkpoint, load_mapper
 from tests.conftest import REPOSITORY
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "clipcap"

@@ -13,11 +13,13 @@ import pytest
 from cache.card import CardError
 from cache.frames import KEPT, read_frames
 from pipeline import cli
-from stages.precompute import extract
-from stages.precompute.extract_scene import ExtractConfig
-from stages.sample.captions import describe, visible_objects
-from stages.sample.labels import LABELS, label_table
-from stages.sample.objects import (
+from stages.precompute.recordings import extract
+from stages.precompute.recordings.extract_scene import ExtractConfig
+from stages.sample.rooms.rooms import make_room
+from stages.sample.sample import LABEL_FILE, Rooms, SampleConfig, run
+from stages.sample.things.labels import LABELS, label_table
+from stages.sample.writing.captions import describe, visible_objects
+from stages.sample.writing.objects import (
     CATEGORIES,
     CLASSES,
     MODELNET_FOLDER,
@@ -25,9 +27,7 @@ from stages.sample.objects import (
     Classified,
     Parted,
 )
-from stages.sample.recordings import record, set_up, shots
-from stages.sample.rooms import make_room
-from stages.sample.sample import LABEL_FILE, Rooms, SampleConfig, run
+from stages.sample.writing.recordings import record, set_up, shots
 from stages.sources.images import image_size
 from stages.sources.scannet_layout import find_scenes, scenes_from_files
 from stages.sources.sens import SensReader, decode_depth

@@ -7,7 +7,7 @@ import pytest
 
 from stages.sources.folder_kinds import scannet_root_above, way_to_extract
 from stages.sources.scannet_layout import find_scenes, scenes_from_files
-from tests.rgbd_folders import write_images, write_open3d, write_seven_scenes, write_tum
+from tests.worlds.rgbd_folders import write_images, write_open3d, write_seven_scenes, write_tum
 
 SCENE = "scene0000_00"
 

@@ -9,8 +9,8 @@ from stages.sources.rgbd_folder import find_frames, pack_folder
 from stages.sources.sens import SensReader, decode_depth
 from stages.sources.sens_writer import intrinsic_matrix
 from tests.conftest import real_data
-from tests.recordings import encode_color
-from tests.rgbd_folders import (
+from tests.worlds.recordings import encode_color
+from tests.worlds.rgbd_folders import (
     COLORS,
     DEPTHS,
     EXTRINSICS,

@@ -25,7 +25,7 @@ from stages.sources.sens import (
 )
 from stages.sources.sens_writer import LOST_POSE, RgbdFrame, SensWriter, encode_header, write_sens
 from tests.conftest import golden_files
-from tests.recordings import COLOR_SIZE, DEPTH_SIZE, encode_color, header, write_recording
+from tests.worlds.recordings import COLOR_SIZE, DEPTH_SIZE, encode_color, header, write_recording
 
 SMALL = Path(__file__).parents[2] / "golden" / "sens" / "open_small.sens"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from stages.normalise import frame_of, normalise
+from stages.geometry.normalise import frame_of, normalise
+from stages.loop.random_numbers import plain_draws
 from stages.training.augment import SCALE, draw_points, scale_and_translate
-from stages.training.draws import plain_draws
 from tests.conftest import golden_files
 
 CPU = torch.device("cpu")

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.normalise import normalise
-from stages.pointops import gather_points
+from stages.geometry.normalise import normalise
+from stages.geometry.pointops import gather_points
 from stages.training.networks.normed_linear import NormedLinear, stack
 
 SLOPE = 0.2

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.normalise import normalise
+from stages.geometry.normalise import normalise
 from stages.training.networks.normed_linear import stack
 from stages.training.networks.set_abstraction import SetAbstraction
 from stages.training.networks.upsample import FeaturePropagation

@@ -12,9 +12,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
+from stages.loop.processes import mean_over_processes
 from stages.settings import Settings
 from stages.training.networks.detections import Prediction, Raw
-from stages.training.processes import mean_over_processes
 from stages.training.tasks.detection.boxes import pairwise_giou
 
 UNWANTED = 1e9  # a cost above all that are finite

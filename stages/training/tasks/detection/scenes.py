@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cache.scans import DETECTION_IDS, read_scan, scenes_of
+from cache.scannet_classes import DETECTION_IDS
+from cache.scans import read_scan, scenes_of
+from stages.loop.random_numbers import Draws, seed_of
 from stages.training.augment import turned
-from stages.training.draws import Draws, seed_of
 from stages.training.tasks.detection.criterion import Truth
 
 # Of DETECTION_IDS, in their order.

@@ -8,15 +8,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cache.card import fingerprint
-from stages.normalise import Normalisation
-from stages.training.draws import Draws, plain_draws, seed_of
-from stages.training.initial import Initial
-from stages.training.learner import LoopConfig
-from stages.training.networks.cloud_input import scene_input
+from stages.geometry.cloud_input import scene_input
+from stages.geometry.normalise import Normalisation
+from stages.loop.learner import LoopConfig
+from stages.loop.random_numbers import Draws, plain_draws, seed_of
+from stages.loop.task import Task, Terms
 from stages.training.networks.detections import Prediction
 from stages.training.networks.detector import Detector, DetectorShape, DetrEncoderShape
 from stages.training.networks.encoder import EncoderShape
-from stages.training.task import Task, Terms
 from stages.training.tasks.detection.criterion import CriterionConfig, total_loss
 from stages.training.tasks.detection.metrics import Boxes, Precision, average_precision
 from stages.training.tasks.detection.scenes import (
@@ -27,7 +26,14 @@ from stages.training.tasks.detection.scenes import (
     load_scenes,
 )
 from stages.training.tasks.detection.selection import kept_queries
-from stages.training.tasks.setup import Downstream, FinetuneConfig, frozen_modules, rate_of, start
+from stages.training.tasks.downstream import (
+    Downstream,
+    FinetuneConfig,
+    frozen_modules,
+    rate_of,
+    start,
+)
+from stages.training.weights.first_weights import Initial
 
 THRESHOLDS = (0.25, 0.5)
 ROWS_AT_A_TIME = 8

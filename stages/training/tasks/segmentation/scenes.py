@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from cache.scans import read_scan, scenes_of
+from stages.loop.random_numbers import Draws
 from stages.training.augment import turned
-from stages.training.draws import Draws
 from stages.training.tasks.segmentation.scores import classes_of
 
 

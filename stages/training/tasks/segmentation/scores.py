@@ -10,14 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cache.scans import SEGMENTATION_IDS
+from cache.scannet_classes import CLASSES, SEGMENTATION_IDS
 
-# Of SEGMENTATION_IDS, in their order.
-CLASSES = (
-    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
-    "counter", "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub",
-    "other furniture",
-)  # fmt: skip
 NUM_CLASSES = len(CLASSES)
 UNLABELLED = -1
 

@@ -9,19 +9,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cache.card import fingerprint
-from stages.normalise import Normalisation
-from stages.training.draws import Draws, plain_draws, seed_of
-from stages.training.initial import Initial
-from stages.training.learner import LoopConfig
-from stages.training.networks.cloud_input import scene_input
+from cache.scannet_classes import CLASSES
+from stages.geometry.cloud_input import scene_input
+from stages.geometry.normalise import Normalisation
+from stages.loop.learner import LoopConfig
+from stages.loop.processes import mean_over_processes
+from stages.loop.random_numbers import Draws, plain_draws, seed_of
+from stages.loop.task import Task, Terms
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.rivals import RivalShape, build_rival
 from stages.training.networks.scene_segmenter import NEIGHBORS, SceneSegmenter, SegmenterShape
-from stages.training.processes import mean_over_processes
-from stages.training.task import Task, Terms
+from stages.training.tasks.downstream import (
+    Downstream,
+    FinetuneConfig,
+    frozen_modules,
+    rate_of,
+    start,
+)
 from stages.training.tasks.segmentation.scenes import Scenes, augmented, load_scenes
 from stages.training.tasks.segmentation.scores import (
-    CLASSES,
     NUM_CLASSES,
     UNLABELLED,
     by_class,
@@ -29,7 +35,7 @@ from stages.training.tasks.segmentation.scores import (
     scores_of,
 )
 from stages.training.tasks.segmentation.votes import vote
-from stages.training.tasks.setup import Downstream, FinetuneConfig, frozen_modules, rate_of, start
+from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 8
 SHOWN, SHOWN_POINTS = 3, 10_000

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from stages.training.draws import seed_of
+from stages.loop.random_numbers import seed_of
 
 CLOUDS_AT_A_TIME = 8
 

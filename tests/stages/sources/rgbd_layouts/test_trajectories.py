@@ -12,7 +12,7 @@ from stages.sources.rgbd_folder import find_frames
 from stages.sources.rgbd_layouts.found import RgbdFolder
 from stages.sources.rgbd_layouts.trajectories import nearest_keys
 from stages.sources.sens_writer import intrinsic_matrix
-from tests.rgbd_folders import POSES, check_poses, quaternions, write_images, write_tum
+from tests.worlds.rgbd_folders import POSES, check_poses, quaternions, write_images, write_tum
 
 
 @pytest.mark.parametrize(

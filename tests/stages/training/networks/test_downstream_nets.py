@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from stages.training.augment import TRANSLATION
-from stages.training.initial import apply_initial, load_initial
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
 from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
-from stages.training.tasks.classification import (
+from stages.training.tasks.classification.task import (
     ClassificationConfig,
     accuracies,
 )
+from stages.training.weights.first_weights import apply_initial, load_initial
 from tests.conftest import SHARED, golden_files
 
 FULL = SHARED / "golden"

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stages.training.networks.encoder import EncoderShape, PointEncoder
-from stages.training.networks.pointmae_layout import from_pointmae, to_pointmae
 from stages.training.networks.tokenizer import Patches
+from stages.training.weights.pointmae_layout import from_pointmae, to_pointmae
 from tests.conftest import REPOSITORY
 
 GOLDEN = REPOSITORY / "tests" / "golden" / "pointmae_encoder"

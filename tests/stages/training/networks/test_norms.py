@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from stages.batch_norm import BatchNorm1d, NormWarmUp
+from stages.loop.batch_norm import BatchNorm1d, NormWarmUp
 from stages.training.networks.classifier import ClassifierShape, PointClassifier
 from stages.training.networks.detector import Detector, DetectorShape, DetrEncoderShape
 from stages.training.networks.encoder import EncoderShape

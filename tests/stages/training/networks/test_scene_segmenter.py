@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.normalise import Normalisation, normalise
-from stages.pointops import nearest_neighbors
+from stages.geometry.normalise import Normalisation, normalise
+from stages.geometry.pointops import nearest_neighbors
 from stages.training.networks.detector import Detector, DetectorShape
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.rivals import RivalShape, build_rival

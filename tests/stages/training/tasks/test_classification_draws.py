@@ -2,8 +2,8 @@
 
 import torch
 
-from stages.training.draws import plain_draws
-from stages.training.tasks.classification import ClassificationConfig, _drawn
+from stages.loop.random_numbers import plain_draws
+from stages.training.tasks.classification.task import ClassificationConfig, _drawn
 from stages.training.tasks.shapes import Shapes
 
 

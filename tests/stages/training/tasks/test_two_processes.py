@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.running import free_port
-from tests.scans_world import prepare_golden_scans
+from tests.harness.running import free_port
+from tests.worlds.scans import prepare_golden_scans
 
 pytestmark = pytest.mark.processes
 

@@ -11,15 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from cache.scans import DETECTION_IDS, read_scan, write_scan
+from cache.scannet_classes import DETECTION_IDS
+from cache.scans import read_scan, write_scan
 from cache.scene_group import scene_card
-from stages.training.draws import plain_draws
+from stages.loop.random_numbers import plain_draws
 from stages.training.networks.detections import Prediction
 from stages.training.tasks.detection import scenes
 from stages.training.tasks.detection.scenes import collate, cut, turn
 from stages.training.tasks.detection.selection import kept_queries
 from tests.conftest import SHARED
-from tests.scans_world import THIRD, prepare_golden_scans
+from tests.worlds.scans import THIRD, prepare_golden_scans
 
 FULL = SHARED / "golden" / "detr3d"
 

@@ -8,14 +8,14 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+from cache.runs import read_shown
 from pipeline.cli import app
-from stages.training.checkpoints import load_model
-from stages.training.loop import NonFiniteError
+from stages.loop.loop import NonFiniteError
 from stages.training.networks.detector import Detector
-from stages.training.run_folder import read_shown
 from stages.training.tasks.detection import scenes
+from stages.training.weights.build import load_model
 from tests.conftest import real_data
-from tests.scans_world import evaluated, prepare_golden_scans, prepare_real_scan
+from tests.worlds.scans import evaluated, prepare_golden_scans, prepare_real_scan
 
 YAML = """
 detection:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from cache.scannet_classes import CLASSES
 from stages.training.tasks.segmentation.scores import (
-    CLASSES,
     by_class,
     classes_of,
     confusion,

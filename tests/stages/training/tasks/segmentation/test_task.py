@@ -10,19 +10,20 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from cache.scans import SEGMENTATION_IDS, read_scan
+from cache.runs import read_shown
+from cache.scannet_classes import SEGMENTATION_IDS
+from cache.scans import read_scan
 from pipeline.cli import app
-from stages.training.checkpoints import load_model
-from stages.training.draws import plain_draws
+from stages.loop.random_numbers import plain_draws
 from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.scene_segmenter import SceneSegmenter
-from stages.training.run_folder import read_shown
 from stages.training.tasks.segmentation.scenes import augmented, load_scenes
 from stages.training.tasks.segmentation.scores import classes_of
 from stages.training.tasks.segmentation.task import SegmentationConfig
 from stages.training.tasks.segmentation.votes import vote
+from stages.training.weights.build import load_model
 from tests.conftest import real_data
-from tests.scans_world import THIRD, evaluated, prepare_golden_scans, prepare_real_scan
+from tests.worlds.scans import THIRD, evaluated, prepare_golden_scans, prepare_real_scan
 
 CPU = torch.device("cpu")
 YAML = """

@@ -1,0 +1,1 @@
+"""Pure functions of points: normalising, sampling, neighbours. No files."""

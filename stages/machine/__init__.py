@@ -1,0 +1,1 @@
+"""What of the machine a stage uses: processes, devices, a terminal, the hub."""

@@ -1,0 +1,1 @@
+"""Downstream data sets to cache."""

@@ -1,0 +1,1 @@
+"""RGB-D recordings to manifests and points."""

@@ -1,0 +1,1 @@
+"""What a depth camera sees on its way through a room."""

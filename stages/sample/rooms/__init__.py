@@ -1,0 +1,1 @@
+"""Rooms and what stands where in them."""

@@ -1,0 +1,1 @@
+"""Furniture and shapes, as labelled meshes."""

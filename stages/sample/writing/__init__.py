@@ -1,0 +1,1 @@
+"""The sample world in the official formats."""

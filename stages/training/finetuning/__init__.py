@@ -1,0 +1,1 @@
+"""A pre-trained backbone on a downstream task: trained, judged, predicting."""

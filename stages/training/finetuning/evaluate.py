@@ -1,0 +1,72 @@
+"""A fine-tuning's checkpoint, measured again on the data as it is prepared now."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from cache.checkpoint import has_checkpoint, read_meta
+from cache.runs import read_result, write_json
+from stages.training.finetuning.finetune import build_task, read_run
+from stages.training.finetuning.summary import measures_of, without_shown
+from stages.training.tasks.downstream import FinetuneConfig
+from stages.training.weights.build import load_model
+from stages.training.weights.first_weights import load_initial
+
+Weights = Literal["last", "best"]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What was measured after which epoch, and what the run itself had measured of these weights.
+
+    `changed` names the parts of the data (train, val, test) that are not the run's any more.
+    """
+
+    task: str
+    epoch: int
+    measures: dict[str, float]
+    before: dict[str, float]
+    changed: tuple[str, ...]
+
+
+def run(
+    run: Path,
+    store_of: Callable[[FinetuneConfig], Path],
+    *,
+    weights: Weights = "last",
+    device: torch.device,
+) -> Evaluated:
+    """Measure a run's checkpoint as its end does, and write `evaluated_<weights>.json` beside it.
+
+    The run may still be going on. `store_of` gives the store that a task's
+    configuration reads. Raises ValueError if
+    there is no such run or checkpoint, or if the data is not prepared.
+    """
+    task, card, config = read_run(run)
+    path = run / weights
+    if not has_checkpoint(path):
+        raise ValueError(f"{path}: no checkpoint yet; the run saves one as it goes")
+    store = store_of(config)
+    if not store.is_dir():
+        raise ValueError(f"{store}: is not there; run prepare first")
+    downstream = build_task(task, config, store, load_initial("scratch"), device)
+    epoch = int(read_meta(path).position["epoch"])
+    with torch.no_grad():
+        found = without_shown(downstream.finish(load_model(path).to(device)))
+    inputs = downstream.inputs
+    result = read_result(run)
+    evaluated = Evaluated(
+        task,
+        epoch,
+        measures_of(found),
+        measures_of(result["final"]) if result and weights == "last" else {},
+        tuple(name for name in inputs if inputs[name] != card.inputs.get(name)),
+    )
+    write_json(
+        run / f"evaluated_{weights}.json",
+        {"weights": weights, "epoch": epoch, "inputs": inputs, "final": found},
+    )
+    return evaluated

@@ -1,0 +1,1 @@
+"""Pre-training: a student learns the cached prefixes from points alone."""

@@ -1,0 +1,46 @@
+"""What pre-training is told."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from stages.geometry.normalise import Normalisation
+from stages.loop.learner import LoopConfig
+from stages.settings import Settings
+from stages.training.augment import (
+    SCALE,
+    TRANSLATION,
+)
+from stages.training.networks.encoder import EncoderShape
+from stages.training.pretraining.objectives.prefix import Loss
+from stages.training.pretraining.upright import Up
+
+
+class PretrainConfig(Settings):
+    """What is learned, by whom, from what. Defaults are the paper's."""
+
+    name: str = Field("distill", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    teacher: str = "clipcap"  # whose prefixes, by the name of its store
+    splits: tuple[str, ...] = ("train",)
+    held_splits: tuple[str, ...] = ("val",)  # for the validation loss; none if empty
+    encoder: EncoderShape = EncoderShape()
+    num_concepts: int = Field(32, ge=1)
+    head: Literal["flatten", "mixer"] = "flatten"
+    num_points: int = Field(4096, ge=32)
+    norm_input: Normalisation = "unit_sphere"
+    frame: Literal["camera", "gravity"] = "camera"
+    # Of gravity: the axis that is up in the world of the poses. ScanNet's is z; 7-Scenes has none.
+    up: Up = "z"
+    points: Literal["all", "in_view"] = "all"  # in_view: only what the teacher's crop shows
+    scale: tuple[float, float] = SCALE
+    translation: float = Field(TRANSLATION, ge=0)
+    loss: Loss = "mse"
+    target_norm: Literal["none", "standardize"] = "none"
+    training: LoopConfig = LoopConfig()
+
+    @field_validator("num_points")
+    @classmethod
+    def _points_fill_patches(cls, num_points: int, info: ValidationInfo) -> int:
+        if "encoder" in info.data:
+            info.data["encoder"].check_points(num_points)
+        return num_points

@@ -1,0 +1,1 @@
+"""What a student learns by, one file each."""

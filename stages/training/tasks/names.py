@@ -1,0 +1,5 @@
+"""The tasks' names."""
+
+from typing import Literal
+
+TaskName = Literal["classification", "parts", "detection", "segmentation"]

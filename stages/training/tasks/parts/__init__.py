@@ -1,0 +1,1 @@
+"""Part segmentation of objects."""

@@ -1,0 +1,1 @@
+"""Networks and weights to checkpoints and back, ours and others'."""

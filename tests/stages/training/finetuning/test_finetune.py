@@ -1,0 +1,362 @@
+"""`prepare`, `finetune` and `probe` as a user runs them, on tiny sets in the official layouts."""
+
+import json
+import signal
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from cache.checkpoint import WEIGHTS, read_arrays
+from pipeline.cli import app
+from stages.settings import ConfigError
+from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.encoder import EncoderShape
+from stages.training.networks.rivals import RivalShape, build_rival, penalty
+from stages.training.tasks.classification.task import (
+    ClassificationConfig,
+    _ordered_points,
+    accuracies,
+    confusion,
+)
+from stages.training.tasks.downstream import frozen_modules, layer_of, rate_of
+from stages.training.weights.build import load_model
+from stages.training.weights.first_weights import apply_initial, load_initial
+from stages.training.weights.pointmae_layout import to_pointmae
+from tests.harness.running import LAST_RESORT_S, read_until, start
+from tests.worlds.objects import invoke, prepare_boxes
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("objects")
+    prepare_boxes(root)
+    return root
+
+
+def test_classification_from_scratch(world: Path) -> None:
+    said = invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu")
+    assert "new " in said
+    folder = world / "finetune" / "classification" / "a"
+    result = json.loads((folder / "seed0" / "result.json").read_text())
+    final = result["final"]
+    assert final["val_accuracy"] > 0.6
+    assert sum(map(sum, final["confusion"])) == 12
+    assert final["voting"]["votes"] == 2
+    assert final["voting"]["paper_style_best"] >= final["voting"]["mean"]
+    summary = json.loads((folder / "result.json").read_text())
+    assert summary["measures"]["val_accuracy"]["runs"] == [final["val_accuracy"]]
+    figures = [folder / "seed0" / name for name in ("confusion.png", "curves.png")]
+    before = figures[1].stat().st_mtime_ns
+    figures[0].unlink()  # as after a kill: the next call draws it, and leaves what is there
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu")
+    assert figures[0].is_file()
+    assert figures[1].stat().st_mtime_ns == before
+    assert isinstance(load_model(folder / "seed0" / "last"), PointClassifier)
+    assert (
+        "whole              yes"
+        in CliRunner().invoke(app, ["inspect", str(folder / "seed0")]).output
+    )
+
+
+def test_inspect_knows_all_of_a_workspace(world: Path) -> None:
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+           "--set", "classification.name=seen", "--set", "classification.training.epochs=1")  # fmt: skip
+    said = CliRunner().invoke(app, ["inspect", str(world), "--verify"])
+    assert said.exit_code == 0, said.output
+    assert "train              36 shapes" in said.output
+    assert "fine-tuning: classification" in said.output
+    part = world / "objects" / "modelnet40.zarr" / "test" / "start" / "c" / "0"
+    saved = part.read_bytes()
+    part.write_bytes(saved[:-2] + bytes(2))
+    said = CliRunner().invoke(
+        app, ["inspect", str(world / "objects" / "modelnet40.zarr"), "--verify"]
+    )
+    part.write_bytes(saved)
+    assert said.exit_code == 1
+    assert "damaged" in said.output
+
+
+def test_all_tasks_whose_data_is_there(world: Path) -> None:
+    short = [f"--set={task}.training.epochs=1" for task in ("classification", "parts")]
+    arguments = ["finetune-all", "--init", "scratch", "--name", "all", "--device", "cpu", *short]
+    said = invoke(world, *arguments, "--seeds", "2")
+    table = json.loads((world / "finetune" / "all.json").read_text())
+    assert list(table["tasks"]) == ["classification", "parts"]
+    assert len(table["tasks"]["parts"]["measures"]["val_instance_miou"]["runs"]) == 2
+    assert set(table["left_out"]) == {"segmentation", "detection"}
+    assert "left out: detection" in said
+    assert "run prepare scannet" in said
+    assert "parts           instance mIoU" in said
+    # Again: nothing is trained, and the table is the same.
+    before = (world / "finetune" / "parts" / "all" / "seed1" / "result.json").stat().st_mtime_ns
+    invoke(world, *arguments, "--seeds", "2")
+    assert json.loads((world / "finetune" / "all.json").read_text()) == table
+    after = (world / "finetune" / "parts" / "all" / "seed1" / "result.json").stat().st_mtime_ns
+    assert before == after
+
+
+def test_a_task_that_fails_does_not_stop_the_others(world: Path) -> None:
+    said = invoke(
+        world, "finetune-all", "--init", "scratch", "--name", "some", "--device", "cpu",
+        "--set=classification.training.batch=1000", "--set=parts.training.epochs=1", code=1, fails=True,
+    )  # fmt: skip
+    assert "failed: classification: a batch of 1000 is more than" in said
+    table = json.loads((world / "finetune" / "some.json").read_text())
+    assert list(table["tasks"]) == ["parts"]
+    # It never began, so it holds no name: the corrected command runs.
+    assert not (world / "finetune" / "classification" / "some").exists()
+    invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+           "--set=classification.name=some", "--set=classification.training.epochs=1")  # fmt: skip
+
+
+@pytest.mark.processes
+def test_a_signal_stops_all_tasks_without_a_table(world: Path) -> None:
+    process = start(
+        ["-m", "pipeline", "finetune-all", "--init", "scratch", "--name", "stopped", "--device", "cpu",
+         "--set=classification.training.epochs=20000", "--config", str(world / "small.yaml"),
+         "--workspace", str(world)]
+    )  # fmt: skip
+    read_until(process, "epoch 2/20000")
+    process.send_signal(signal.SIGTERM)
+    said, errors = process.communicate(timeout=LAST_RESORT_S)
+    assert process.returncode == 143, errors
+    assert "finetune classification: stopped on SIGTERM after step" in said
+    assert "finetune parts" not in said
+    assert "task " not in said
+    assert not (world / "finetune" / "stopped.json").exists()
+    assert not (world / "finetune" / "parts" / "stopped").exists()
+
+
+def test_names_that_lead_elsewhere_are_refused(world: Path) -> None:
+    result = CliRunner().invoke(
+        app, ["finetune-all", "--init", "scratch", "--name", "../x", "--workspace", str(world)]
+    )
+    assert isinstance(result.exception, ConfigError)
+    assert "--name ../x" in str(result.exception)
+
+
+def test_fewer_seeds_of_another_configuration_are_not_mixed(world: Path) -> None:
+    arguments = ["finetune", "classification", "--init", "scratch", "--device", "cpu",
+                 "--set", "classification.name=again", "--set", "classification.training.epochs=1"]  # fmt: skip
+    invoke(world, *arguments, "--seeds", "2")
+    invoke(world, *arguments, "--overwrite", "--set", "classification.training.lr=0.001")
+    summary = json.loads((world / "finetune/classification/again/result.json").read_text())
+    assert summary["seeds"] == ["seed0"]
+
+
+def test_seeds_are_summed_up(world: Path) -> None:
+    arguments = ["finetune", "classification", "--init", "scratch", "--device", "cpu",
+                 "--set", "classification.name=three", "--set", "classification.training.epochs=2"]  # fmt: skip
+    invoke(world, *arguments, "--seeds", "2")
+    said = invoke(world, *arguments, "--seeds", "3")  # the first two are there
+    assert "3 seeds from scratch, last epoch" in said
+    summary = json.loads((world / "finetune/classification/three/result.json").read_text())
+    runs = summary["measures"]["val_accuracy"]["runs"]
+    assert len(runs) == 3
+    assert summary["measures"]["val_accuracy"]["mean"] == pytest.approx(np.mean(runs))
+    assert summary["measures"]["val_accuracy"]["std"] == pytest.approx(np.std(runs, ddof=1))
+
+
+def test_scanobjectnn_through_the_same_task(world: Path) -> None:
+    generator = np.random.default_rng(0)
+    for split in ("training", "test"):
+        path = world / "h5_files" / "main_split_nobg" / f"{split}_objectdataset.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path, "w") as file:
+            file["data"] = generator.normal(size=(12, 64, 3)).astype(np.float32)
+            file["label"] = np.arange(12) % 15
+    invoke(world, "prepare", "scanobjectnn", str(world), "--workers", "1",
+           "--set", "prepare.scanobjectnn_variant=obj_only")  # fmt: skip
+    said = invoke(
+        world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+        "--set", "classification.data=scanobjectnn", "--set", "classification.name=scans",
+        "--set", "classification.training.epochs=1",
+    )  # fmt: skip
+    assert "val_accuracy" in said
+    final = json.loads((world / "finetune/classification/scans/seed0/result.json").read_text())[
+        "final"
+    ]
+    assert len(final["classes"]) == 15
+
+
+def test_parts(world: Path) -> None:
+    invoke(
+        world,
+        "finetune",
+        "parts",
+        "--init",
+        "scratch",
+        "--device",
+        "cpu",
+        "--set",
+        "parts.training.epochs=30",
+    )
+    final = json.loads((world / "finetune/parts/a/seed0/result.json").read_text())["final"]
+    assert set(final["categories"]) == {"Mug", "Knife"}
+    assert final["val_instance_miou"] > 0.5
+    assert (world / "finetune/parts/a/seed0/parts.png").is_file()
+
+
+@pytest.mark.parametrize("model", ["pointnet", "pointnet2", "dgcnn"])
+@pytest.mark.parametrize("task", ["classification", "parts"])
+def test_rivals_run_through_the_same_task(world: Path, task: str, model: str) -> None:
+    invoke(
+        # Without --device, so that how long it would take is looked at first.
+        world, "finetune", task, "--init", "scratch",
+        "--set", f"{task}.name={model}", "--set", f"{task}.model={model}", "--set", f"{task}.training.epochs=1",
+    )  # fmt: skip
+    folder = world / "finetune" / task / model / "seed0"
+    assert json.loads((folder / "result.json").read_text())["last"]["loss"] > 0
+    load_model(folder / "last")
+
+
+def test_starting_points(world: Path, tmp_path: Path) -> None:
+    """From a run of ours, from an official layout, and from what has nothing to give."""
+    source = world / "finetune" / "classification" / "a"
+    if not source.exists():
+        invoke(world, "finetune", "classification", "--init", "scratch", "--device", "cpu")
+    common = ["--device", "cpu", "--set", "parts.training.epochs=1"]
+    said = invoke(world, "finetune", "parts", "--init", str(source / "seed0"), *common,
+                  "--set", "parts.name=from_ours")  # fmt: skip
+    assert "encoder.embedding (18)" in said
+    assert "dropped" in said
+    encoder = {
+        name.removeprefix("encoder."): torch.from_numpy(value)
+        for name, value in read_arrays(source / "seed0" / "last", WEIGHTS).items()
+        if name.startswith("encoder.")
+    }
+    official = {f"module.{name}": value for name, value in to_pointmae(encoder).items()}
+    torch.save({"base_model": official, "epoch": 3}, tmp_path / "pointmae.pth")
+    invoke(world, "finetune", "parts", "--init", str(tmp_path / "pointmae.pth"), *common,
+           "--set", "parts.name=from_theirs")  # fmt: skip
+    torch.save({"base_model": {"something.weight": torch.zeros(2)}}, tmp_path / "other.pth")
+    for init, message in (
+        (str(tmp_path / "other.pth"), "no Point-MAE encoder in it"),
+        (str(tmp_path / "none"), "no such file or folder"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            invoke(world, "finetune", "parts", "--init", init, *common)
+
+
+def test_point_bert_and_maskpoint_layouts(tmp_path: Path) -> None:
+    """Momentum pre-training, a narrower embedding brought to width, a class token of its own."""
+    torch.manual_seed(0)
+    shape = EncoderShape(width=64, depth=2, num_heads=1, patch_hidden=16, token_width=32)
+    model = PointClassifier(ClassifierShape(encoder=shape))
+    state = {
+        name.replace("MAE_encoder.", "module.transformer_q."): value
+        for name, value in to_pointmae(model.encoder.state_dict()).items()
+    }
+    assert "module.transformer_q.reduce_dim.weight" in state
+    state |= {
+        "module.transformer_q.cls_token": model.cls_token[None, None].detach(),
+        "module.transformer_q.cls_pos": model.cls_pos[None, None].detach(),
+        "module.transformer_q.lm_head.weight": torch.zeros(3, 3),
+        "module.transformer_k.norm.weight": torch.ones(64),
+        "module.queue": torch.zeros(4),
+    }
+    torch.save({"base_model": state}, tmp_path / "Point-BERT.pth")
+    initial = load_initial(str(tmp_path / "Point-BERT.pth"))
+    wanted = initial.shape(EncoderShape(num_patches=8, patch_size=8))
+    assert (wanted.width, wanted.depth, wanted.num_heads, wanted.token_width) == (64, 2, 1, 32)
+    fresh = PointClassifier(ClassifierShape(encoder=wanted))
+    matched = apply_initial(fresh, initial)
+    assert all(name.startswith("head.") for name in matched.new)
+    assert "module.transformer_k.norm.weight" in matched.dropped
+    assert torch.equal(fresh.cls_pos, model.cls_pos)
+    for name, value in model.encoder.state_dict().items():
+        assert torch.equal(fresh.encoder.state_dict()[name], value), name
+
+
+def test_a_checkpoint_that_does_not_fit_is_an_error() -> None:
+    initial = load_initial("scratch")
+    model = PointClassifier(ClassifierShape(encoder=EncoderShape(width=24, depth=1, num_heads=2)))
+    assert not apply_initial(model, initial).loaded
+    wrong = type(initial)("x.pth", {"encoder.transformer.norm.weight": torch.ones(7)})
+    with pytest.raises(ValueError, match="none of its 1 tensors fits this encoder"):
+        apply_initial(model, wrong)
+
+
+def test_frozen_layers_do_not_move(world: Path) -> None:
+    invoke(
+        world, "finetune", "classification", "--init", "scratch", "--device", "cpu",
+        "--set", "classification.name=frozen", "--set", "classification.frozen_layers=2",
+        "--set", "classification.layer_decay=0.5", "--set", "classification.training.epochs=2",
+    )  # fmt: skip
+    last = read_arrays(world / "finetune/classification/frozen/seed0/last", WEIGHTS)
+    shape = load_model(world / "finetune/classification/frozen/seed0/last").shape  # type: ignore[union-attr]
+    torch.manual_seed(0)
+    first = PointClassifier(shape).state_dict()  # type: ignore[arg-type]
+    for name, value in first.items():
+        is_frozen = name.startswith(
+            ("encoder.embedding", "encoder.transformer.pos_embed", "encoder.transformer.blocks.0.")
+        )
+        same = np.array_equal(value.numpy(), last[name])
+        if is_frozen:
+            assert same, name
+        elif name.endswith("weight"):
+            assert not same, name
+
+
+def test_layers_by_name() -> None:
+    depth = 3
+    names = {
+        "cls_token": 0, "encoder.embedding.local1.weight": 0, "encoder.transformer.pos_embed.0.bias": 0,
+        "encoder.transformer.blocks.0.norm1.weight": 1, "encoder.transformer.blocks.2.mlp.fc1.bias": 3,
+        "encoder.transformer.norm.weight": 4, "head.0.weight": 5,
+    }  # fmt: skip
+    for name, layer in names.items():
+        assert layer_of(name, depth) == layer
+        assert rate_of(0.5, depth)(name) == 0.5 ** (5 - layer)
+        assert rate_of(1.0, depth)(name) == 1.0
+    assert frozen_modules(0, depth) == ()
+    assert "encoder.transformer.norm" in frozen_modules(4, depth)
+    with pytest.raises(ValueError, match="frozen_layers: 5 of the 4"):
+        frozen_modules(5, depth)
+
+
+def test_accuracies_by_hand() -> None:
+    logits = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    label = torch.tensor([0, 0, 1, 1])
+    found = accuracies(logits, label)
+    assert found == {"val_accuracy": 0.75, "val_class_accuracy": pytest.approx((1 + 0.5) / 2)}
+    assert confusion(logits, label) == [[2, 0, 0], [1, 1, 0], [0, 0, 0]]
+
+
+def test_probe(world: Path) -> None:
+    said = invoke(world, "probe", "scratch", "--device", "cpu")
+    assert "random weights" in said
+    assert "these weights" not in said  # nothing stands beside itself
+    assert "5-way" not in said  # three classes only
+    row = next(line for line in said.splitlines() if "all labels" in line)
+    assert " +- " in row  # over three seeds
+    assert "(one seed)" in invoke(world, "probe", "scratch", "--seeds", "1", "--device", "cpu")
+
+
+def test_pointnets_penalty_is_of_a_rotation_none() -> None:
+    model = build_rival(RivalShape(kind="pointnet", task="classification", num_outputs=3))
+    model(torch.randn(2, 32, 3))
+    assert float(torch.as_tensor(penalty(model)).detach()) == pytest.approx(
+        0, abs=1e-6
+    )  # at first the identity
+    other = build_rival(RivalShape(kind="dgcnn", task="classification", num_outputs=3))
+    assert penalty(other) == 0
+
+
+@pytest.mark.parametrize(
+    ("num_points", "stored", "needed"), [(1024, 8192, 1200), (1024, 1100, 1024), (2048, 2048, 0)]
+)
+def test_points_in_fps_order_that_are_needed(num_points: int, stored: int, needed: int) -> None:
+    assert _ordered_points(ClassificationConfig(num_points=num_points), stored) == needed
+
+
+def test_too_few_points_in_fps_order(world: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"80 points .* 93 are needed; run prepare with --set prepare.fps"
+    ):
+        invoke(world, "finetune", "classification", "--init", "scratch", "--set", "classification.name=x",
+               "--set", "classification.num_points=80", "--device", "cpu")  # fmt: skip
