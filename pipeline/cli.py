@@ -8,18 +8,22 @@ from typing import Annotated, NoReturn
 import typer
 
 from cache.card import OtherConfigurationError
-from pipeline.commands import (
-    data,
-    downstream,
-    finetune_all,
-    finetuning,
-    judging,
-    looking,
-    probing,
-    student,
-    teacher,
-)
+from pipeline.commands.caption import caption
+from pipeline.commands.contact_sheet import contact_sheet
+from pipeline.commands.evaluate import evaluate
+from pipeline.commands.extract import extract
+from pipeline.commands.finetune import finetune
+from pipeline.commands.finetune_all import finetune_all
+from pipeline.commands.inspect import inspect
 from pipeline.commands.options import STOPPED, Failure, is_first_process
+from pipeline.commands.pack_sens import pack_sens
+from pipeline.commands.predict import predict
+from pipeline.commands.prepare import prepare
+from pipeline.commands.pretrain import pretrain
+from pipeline.commands.probe import probe
+from pipeline.commands.sample import sample
+from pipeline.commands.teacher_cache import teacher_cache
+from pipeline.commands.teacher_train import teacher_train
 from pipeline.packages import explained
 from stages.settings import ConfigError
 
@@ -52,21 +56,21 @@ def common(
 
 
 app.callback()(common)
-app.command("sample")(data.sample)
-app.command("extract")(data.extract)
-app.command("teacher-train")(teacher.teacher_train)
-app.command("teacher-cache")(teacher.teacher_cache)
-app.command("pretrain")(student.pretrain)
-app.command("prepare")(downstream.prepare)
-app.command("finetune")(finetuning.finetune)
-app.command("finetune-all")(finetune_all.finetune_all)
-app.command("probe")(probing.probe)
-app.command("evaluate")(judging.evaluate)
-app.command("predict")(judging.predict)
-app.command("caption")(teacher.caption)
-app.command("pack-sens")(data.pack_sens)
-app.command("inspect")(looking.inspect)
-app.command("contact-sheet")(looking.contact_sheet)
+app.command("sample")(sample)
+app.command("extract")(extract)
+app.command("teacher-train")(teacher_train)
+app.command("teacher-cache")(teacher_cache)
+app.command("pretrain")(pretrain)
+app.command("prepare")(prepare)
+app.command("finetune")(finetune)
+app.command("finetune-all")(finetune_all)
+app.command("probe")(probe)
+app.command("evaluate")(evaluate)
+app.command("predict")(predict)
+app.command("caption")(caption)
+app.command("pack-sens")(pack_sens)
+app.command("inspect")(inspect)
+app.command("contact-sheet")(contact_sheet)
 
 
 def main() -> NoReturn:

@@ -13,7 +13,7 @@ import typer
 
 from cache.card import OtherConfigurationError
 from cache.workspace import Workspace
-from pipeline.commands.finetuning import (
+from pipeline.commands.finetune import (
     Init,
     Seeds,
     Task,
@@ -144,7 +144,7 @@ def _refuse_other_runs(
 def _run_all(
     plan: Plan, init: str, seeds: int, device: str, overwrite: bool, paths: Workspace
 ) -> Results:
-    from pipeline.summaries import print_finetuning
+    from pipeline.commands.finetune import print_finetuning
 
     results = Results()
     for task, (settings, store) in plan.tasks.items():

@@ -10,11 +10,11 @@ from cache.checkpoint import has_checkpoint
 from cache.workspace import Workspace
 from pipeline.inspect.downstream import inspect_objects, inspect_scans
 from pipeline.inspect.extracted import inspect_extracted, inspect_scenes
-from pipeline.inspect.lines import line, made_with, verdict
 from pipeline.inspect.recording import inspect_sens
 from pipeline.inspect.teacher import inspect_store, inspect_trained
 from pipeline.inspect.training import inspect_checkpoint, inspect_run, is_run
-from pipeline.summaries import counts
+from pipeline.lines import line, made_with, verdict
+from pipeline.words import counts
 from stages.sample.world_card import world_card
 from stages.settings import ConfigError
 from stages.sources.images import image_size

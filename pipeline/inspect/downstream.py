@@ -7,8 +7,8 @@ from cache.card import CardError
 from cache.objects import read_objects
 from cache.scans import read_scan
 from cache.scene_group import list_scenes, missing_chunks, scene_card
-from pipeline.inspect.lines import line, verdict
-from pipeline.summaries import counts
+from pipeline.lines import line, verdict
+from pipeline.words import counts
 
 
 def inspect_objects(store: Path, *, verify: bool) -> bool:

@@ -10,8 +10,8 @@ from cache.frames import KEPT, frames_card, frames_path, iter_images, read_frame
 from cache.points import SCALE_M, read_points
 from cache.scene_group import missing_chunks, scene_card
 from cache.workspace import Workspace
-from pipeline.inspect.lines import line, made_with, verdict
-from pipeline.summaries import counts
+from pipeline.lines import line, made_with, verdict
+from pipeline.words import counts
 from stages.sources.images import image_size
 from stages.sources.sens import SensError, SensReader
 

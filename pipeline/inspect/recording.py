@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.inspect.lines import line, matrix, verdict
-from pipeline.summaries import counts, gigabytes
+from pipeline.lines import line, matrix, verdict
+from pipeline.words import counts, gigabytes
 from stages.sources.sens import (
     SensFrame,
     SensFrameError,

@@ -10,7 +10,7 @@ from cache.frames import frames_card, frames_path, iter_images
 from cache.prefixes import PREFIX, STATISTICS, VALID, read_array, read_statistics, store_identity
 from cache.scene_group import list_scenes, scene_card
 from cache.workspace import Workspace
-from pipeline.inspect.lines import line, made_with, verdict
+from pipeline.lines import line, made_with, verdict
 from stages.settings import validated
 
 SCENES_VERIFIED, ROWS_VERIFIED = 8, 4

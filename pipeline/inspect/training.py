@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cache.checkpoint import WEIGHTS, damage, has_checkpoint, read_arrays, read_meta
 from cache.runs import BEST, LAST, read_card, read_metrics, read_result
-from pipeline.inspect.lines import line, made_with, verdict
+from pipeline.lines import line, made_with, verdict
 
 
 def is_run(path: Path) -> bool:

@@ -22,6 +22,12 @@ PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
 CHANCE, BAR = "chance_", "ridge_"
 
 
+def draw_missing_curves(run: Path) -> bool:
+    """Draw a finished run's curves if they are not there; False without matplotlib."""
+    file = run / "curves.png"
+    return file.exists() or draw_curves(run, file)
+
+
 def draw_curves(run: Path, file: Path) -> bool:
     """Draw a run's `metrics.jsonl` and its result's bars to a PNG; False without matplotlib."""
     try:

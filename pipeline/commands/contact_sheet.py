@@ -1,4 +1,4 @@
-"""Commands that look at what is there: `inspect`, `contact-sheet`."""
+"""The command `contact-sheet`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,34 +9,10 @@ from cache.workspace import Workspace
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Debug,
-    Failure,
     Root,
     wrong_usage,
 )
 from stages.settings import ConfigError
-
-
-def inspect(
-    path: Annotated[Path, typer.Argument(help="A .sens, a workspace, or anything in one.")],
-    verify: Annotated[
-        bool, typer.Option("--verify", help="Read everything: payloads, checksums, agreement.")
-    ] = False,
-    sens: Annotated[
-        Path | None,
-        typer.Option(help="With --verify of one scene: the .sens that it must have come from."),
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Say what an artifact or a .sens is, and whether it is whole."""
-    from pipeline.inspect.artifact import inspect_path
-
-    if sens and not verify:
-        raise ConfigError("--sens compares frame headers, which is part of --verify; give both")
-    if not path.is_file() and not path.is_dir():
-        there = "is neither a file nor a folder" if path.exists() else "nothing there"
-        raise ConfigError(f"{path}: {there}")
-    if not inspect_path(path, verify=verify, sens=sens):
-        raise Failure(f"{path}: not whole, see above")
 
 
 def contact_sheet(
@@ -96,7 +72,7 @@ def _draw_data_sets(
 def _draw_scenes(scenes: list[str], paths: Workspace, num_frames: int) -> None:
     """Each as what the workspace has it: extracted frames, or else a prepared scan."""
     from cache.scene_group import list_scenes
-    from pipeline.summaries import names
+    from pipeline.words import names
     from stages.report.figures import frame_sheet, scan_sheet
 
     extracted = list_scenes(paths.points)

@@ -1,13 +1,13 @@
 """The command `probe`, which also closes each pre-training: what frozen features know."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cache.workspace import Workspace
-from pipeline.commands.finetuning import configured_start
+from pipeline.commands.finetune import configured_start
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -19,7 +19,9 @@ from pipeline.commands.options import (
 )
 from pipeline.config import load_section
 from pipeline.packages import explained
+from pipeline.words import counted
 from stages.settings import ConfigError
+from stages.training.spread import said
 
 PROBED, SCANS = "modelnet40", "scans"
 SEEDS = 3
@@ -106,7 +108,6 @@ def probe_shapes(
 ) -> None:
     """Probe on a classification set, say what was found, and keep it in a run's folder."""
     from cache.runs import probe_file, read_card, write_json
-    from pipeline.summaries import print_probe
     from stages.training.probing import shapes
     from stages.training.tasks.classification.task import ClassificationConfig
 
@@ -125,7 +126,6 @@ def probe_scans(
 ) -> None:
     """Probe all that a run kept on the prepared scans, say it, draw it, and keep it in its folder."""
     from cache.runs import probe_file, write_json
-    from pipeline.summaries import counted
     from stages.report.figures.curves import draw_scan_probe
     from stages.training.probing import scans
     from stages.training.tasks.segmentation.task import SegmentationConfig
@@ -142,3 +142,16 @@ def probe_scans(
     draw_scan_probe(found, file.with_suffix(".png"))
     write_json(file, found)  # last: where it is, the picture is too
     typer.echo(f"  in {file}")
+
+
+def print_probe(found: Mapping[str, Any], source: str, data: str) -> None:
+    """Say what few labels reach on frozen features, beside random weights and seed for seed."""
+    typer.echo(
+        f"probe of {source} on {data}, a linear SVM on frozen features, {counted(found['seeds'], 'seed')}:"
+    )
+    columns = {"trained": "these weights", "random": "random weights", "difference": "difference"}
+    arms = next(iter(found["measures"].values()))
+    typer.echo(f"  {'':<16} " + " ".join(f"{columns[arm]:<18}" for arm in arms))
+    for name, measure in found["measures"].items():
+        cells = (said(measure[arm], sign="+" if arm == "difference" else "") for arm in arms)
+        typer.echo(f"  {name:<16} " + " ".join(f"{cell:<18}" for cell in cells))

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -22,7 +22,12 @@ from pipeline.commands.options import (
 )
 from pipeline.config import load_section
 from pipeline.packages import require
+from pipeline.words import MAX_NAMES, counted, counts, names
 from stages.settings import ConfigError
+
+if TYPE_CHECKING:
+    from stages.precompute.downstream.prepare_objects import ObjectsReport
+    from stages.precompute.downstream.prepare_scans import ScansReport
 
 
 class DataSet(StrEnum):
@@ -67,7 +72,6 @@ def prepare(
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder; name the data set's folder")
 
-    from pipeline.summaries import print_objects_report
     from stages.precompute.downstream import prepare_objects as stage
 
     settings = load_section(config, "prepare", stage.ObjectsConfig, overrides)
@@ -102,7 +106,6 @@ def _prepare_scannet(
     if not votenet_dir:
         require("plyfile")
 
-    from pipeline.summaries import print_scans_report
     from stages.precompute.downstream import prepare_scans as stage
 
     with wrong_usage():
@@ -125,3 +128,41 @@ def _sample_of(paths: Workspace, data_set: DataSet) -> Path:
             return paths.sample_shapenetpart
         case _:
             raise ConfigError("prepare scanobjectnn: name its folder; the sample world has none")
+
+
+def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) -> None:
+    """Say what was prepared, where counts differ from the published ones, and what failed."""
+    typer.echo(f"prepare {data_set}: layout {report.layout}")
+    for split, count in report.shapes.items():
+        published = report.published.get(split)
+        other = f" (published: {published})" if published not in (None, count) else ""
+        before = ", complete before" if split in report.complete_before else ""
+        typer.echo(f"  {split}: {counted(count, 'shape')}{other}{before}")
+    for name, error in sorted(report.failed.items())[:MAX_NAMES]:
+        typer.echo(f"  left out: {name}: {error}")
+    if len(report.failed) > MAX_NAMES:
+        typer.echo(f"  left out: {len(report.failed) - MAX_NAMES} more")
+    for split, error in report.failed_splits.items():
+        typer.echo(f"  failed: {split}: {error}")
+    typer.echo(f"  in {store}")
+
+
+def print_scans_report(report: "ScansReport", store: Path) -> None:
+    """Say how many scans there are now, and which are missing or failed."""
+    total = sum(report.prepared.values())
+    typer.echo(
+        f"prepare scannet: {counted(total, 'scene')} ({counts(report.prepared)}), "
+        f"{report.complete_before} complete before; {report.boxes} boxes of the 18 detection classes"
+    )
+    for split in report.without_list:
+        typer.echo(f"  left out: {split}: no list scannetv2_{split}.txt there")
+    if report.missing:
+        typer.echo(f"  listed, but not there: {names(tuple(report.missing))}")
+    if report.unknown_labels:
+        typer.echo(
+            f"  labels that the table does not have: {names(tuple(sorted(report.unknown_labels)))}"
+        )
+    for scene_id, error in sorted(report.failed.items()):
+        typer.echo(f"  failed: {scene_id}: {error}")
+    if total:
+        typer.echo(f"  in {store}")

@@ -1,4 +1,4 @@
-"""Commands of the student: `pretrain`."""
+"""The command `pretrain`."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from pipeline.commands.options import (
     need,
     open_device,
 )
-from pipeline.commands.probing import probe_what_is_there
+from pipeline.commands.probe import probe_what_is_there
 from pipeline.config import load_section
 
 StopAfter = Annotated[
@@ -46,7 +46,8 @@ def pretrain(
     paths = Workspace(workspace)
     need(paths.points, "run extract first, or copy it here")
 
-    from pipeline.summaries import print_training
+    from pipeline.words import print_training
+    from stages.report.figures.curves import draw_missing_curves
     from stages.training.pretraining import pretrain as stage
     from stages.training.pretraining.config import PretrainConfig
 
@@ -68,5 +69,7 @@ def pretrain(
     if is_first_process():
         print_training("pretrain", outcome, out)
         if outcome is None or outcome.finished:
+            if not draw_missing_curves(out):
+                typer.echo("  matplotlib is not installed, so no curves.png")
             probe_what_is_there(out, device, config, overrides, paths)
     exit_if_stopped(outcome)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cache.workspace import Workspace
-from pipeline.commands.downstream import DataSet
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -21,8 +20,14 @@ from pipeline.commands.options import (
     is_first_process,
     open_device,
 )
+from pipeline.commands.prepare import DataSet
 from pipeline.config import load_section
+from pipeline.words import counted, print_training
 from stages.settings import ConfigError
+from stages.training.spread import said
+
+if TYPE_CHECKING:
+    from stages.training.finetuning.finetune import Finished
 
 if TYPE_CHECKING:
     from stages.training.finetuning.finetune import Finished
@@ -78,8 +83,6 @@ def finetune(
     """
     paths = Workspace(workspace)
     check_parts([task], init, paths)
-
-    from pipeline.summaries import print_finetuning
 
     settings, store = task_settings(task, config, overrides, paths)
     if why := why_no_data(task, store):
@@ -163,3 +166,31 @@ def fine_tune(
         task.value, settings, store=store, init=init, out=paths.finetuned(task.value, settings.name),
         device=open_device(device), seeds=seeds, overwrite=overwrite, patient=device != "auto", say=typer.echo,
     )  # fmt: skip
+
+
+def print_finetuning(task: str, finished: "Finished", out: Path) -> None:
+    """Say how the runs of a task ended, and their measures over the seeds; draw what is missing."""
+    if finished.outcome is not None and not finished.outcome.finished:
+        print_training(f"finetune {task}", finished.outcome, finished.folder)
+        return
+    from stages.report.figures.curves import draw_missing_curves
+    from stages.report.figures.task_figures import draw_task_figures
+    from stages.report.tables.finetuned import class_rows, write_classes
+
+    summary = finished.summary
+    for name in summary["seeds"]:
+        draw_missing_curves(out / name)
+        draw_task_figures(out / name)
+    typer.echo(
+        f"finetune {task}: {counted(len(summary['seeds']), 'seed')} from {summary['init']}, last epoch; in {out}"
+    )
+    for name, measure in summary["measures"].items():
+        runs = ", ".join(f"{value:.4f}" for value in measure["runs"])
+        typer.echo(
+            f"  {name:<22} {said(measure)}" + (f"   ({runs})" if len(measure["runs"]) > 1 else "")
+        )
+    if "by_class" in summary:
+        write_classes(out / "by_class.csv", summary)
+        header, rows = class_rows(summary)
+        for row in (header, *rows):
+            typer.echo(f"  {row[0]:<16}" + "".join(f"{cell:>14}" for cell in row[1:]))

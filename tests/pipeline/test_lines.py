@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.inspect.lines import made_with
+from pipeline.lines import made_with
 
 CONFIG = {
     "name": "a",
