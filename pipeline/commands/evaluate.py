@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from stages.training.finetuning.evaluate import Evaluated
 
 if TYPE_CHECKING:
-    from stages.training.tasks.downstream import FinetuneConfig
+    from stages.training.tasks.finetune_config import FinetuneConfig
 
 
 class Weights(StrEnum):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     from stages.training.finetuning.finetune import Finished
-    from stages.training.tasks.downstream import FinetuneConfig
+    from stages.training.tasks.finetune_config import FinetuneConfig
 
 
 class Task(StrEnum):
@@ -119,8 +119,8 @@ def task_settings(
 
 def store_of(settings: "FinetuneConfig", paths: Workspace) -> Path:
     """The store that a task reads."""
-    from stages.training.tasks.classification.task import ClassificationConfig
-    from stages.training.tasks.parts.task import PartsConfig
+    from stages.training.tasks.classification.config import ClassificationConfig
+    from stages.training.tasks.parts.config import PartsConfig
 
     if isinstance(settings, ClassificationConfig | PartsConfig):
         return paths.objects(settings.data)

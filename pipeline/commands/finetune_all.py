@@ -42,7 +42,7 @@ from stages.settings import ConfigError
 
 if TYPE_CHECKING:
     from stages.loop.loop import Outcome
-    from stages.training.tasks.downstream import FinetuneConfig
+    from stages.training.tasks.finetune_config import FinetuneConfig
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def probe_shapes(
     """Probe on a classification set, say what was found, and keep it in a run's folder."""
     from cache.runs import probe_file, read_card, write_json
     from stages.training.probing import shapes
-    from stages.training.tasks.classification.task import ClassificationConfig
+    from stages.training.tasks.classification.config import ClassificationConfig
 
     settings = load_section(config, "classification", ClassificationConfig, overrides)
     found = shapes.probe(
@@ -128,7 +128,7 @@ def probe_scans(
     from cache.runs import probe_file, write_json
     from stages.report.figures.curves import draw_scan_probe
     from stages.training.probing import scans
-    from stages.training.tasks.segmentation.task import SegmentationConfig
+    from stages.training.tasks.segmentation.config import SegmentationConfig
 
     settings = load_section(config, "segmentation", SegmentationConfig, overrides)
     typer.echo(

@@ -3,10 +3,10 @@
 from typing import Literal
 
 from pydantic import Field
-from torch import Tensor
 
-from stages.geometry.normalise import Normalisation, frame_of
 from stages.settings import Settings
+
+Normalisation = Literal["unit_sphere", "center", "metric"]  # see stages.geometry.normalise
 
 
 class CloudInput(Settings):
@@ -19,14 +19,6 @@ class CloudInput(Settings):
     num_points: int = Field(ge=1)
     normalisation: Normalisation
     frame: Literal["camera", "gravity", "aligned", "object"]
-
-    def shown(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Bring drawn points (B, N, 3) to what the network is given: those, and the way back.
-
-        Returns points (B, N, 3), middle (B, 1, 3) and radius (B, 1, 1), see `normalise.frame_of`.
-        """
-        middle, radius = frame_of(points, self.normalisation)
-        return (points - middle) / radius, middle, radius
 
 
 def object_input(num_points: int) -> CloudInput:

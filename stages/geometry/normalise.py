@@ -5,11 +5,9 @@
 - `metric`: as it is, metres in its own frame.
 """
 
-from typing import Literal
-
 from torch import Tensor
 
-Normalisation = Literal["unit_sphere", "center", "metric"]
+from stages.geometry.cloud_input import Normalisation
 
 
 def frame_of(points: Tensor, how: Normalisation) -> tuple[Tensor, Tensor]:

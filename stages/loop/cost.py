@@ -11,7 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from stages.loop.learner import LoopConfig
+from stages.loop.loop_config import LoopConfig
 from stages.loop.random_numbers import plain_draws
 from stages.loop.task import Task
 from stages.machine.device import autocast_dtype

@@ -19,7 +19,8 @@ from cache.card import CardError
 from cache.checkpoint import Meta, has_checkpoint, read_meta
 from cache.runs import NONFINITE, RunFolder
 from stages.loop.cost import flops_per_row, peak_flops
-from stages.loop.learner import Learner, LoopConfig
+from stages.loop.learner import Learner
+from stages.loop.loop_config import LoopConfig
 from stages.loop.metrics_log import MetricsLog
 from stages.loop.optim import Schedule, set_step
 from stages.loop.processes import Processes

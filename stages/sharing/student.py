@@ -8,6 +8,7 @@ from torch import Tensor
 
 from cache.checkpoint import has_checkpoint, read_meta
 from stages.geometry.cloud_input import CloudInput
+from stages.geometry.normalise import frame_of
 from stages.loop.random_numbers import plain_draws
 from stages.training.augment import draw_points
 from stages.training.networks.student import Student
@@ -42,7 +43,8 @@ class LoadedStudent:
         Raises ValueError if the cloud has another shape, too few points, or a value that is not finite.
         """
         points = self._drawn(cloud, seed)
-        shown, middle, radius = self.input.shown(points)
+        middle, radius = frame_of(points, self.input.normalisation)
+        shown = (points - middle) / radius
         features, patches = self.network.encoder(shown)
         predicted = self.network.head(self.network.concepts(features))
         centers = patches.centers * radius + middle

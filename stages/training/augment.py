@@ -5,8 +5,6 @@ from torch import Tensor
 
 from stages.loop.random_numbers import Draws
 
-SCALE, TRANSLATION = (2 / 3, 3 / 2), 0.2
-
 
 def turned(points: Tensor, matrix: Tensor) -> Tensor:
     """Map points (..., N, 3) by matrices (..., K, 3): (..., N, K).
@@ -48,8 +46,8 @@ def scale_and_translate(
     points: Tensor,
     draws: Draws,
     *,
-    scale: tuple[float, float] = SCALE,
-    translation: float = TRANSLATION,
+    scale: tuple[float, float],
+    translation: float,
 ) -> Tensor:
     """Scale each cloud (B, N, 3) by one factor an axis, then shift it (Point-MAE's augmentation)."""
     factor, shift = draws.uniform(2, 1, 3).unbind(1)

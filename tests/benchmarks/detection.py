@@ -20,8 +20,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from stages.loop.optim import parameter_groups
 from stages.machine.device import autocast_dtype, choose_device
-from stages.training.networks.detector import Detector, DetectorShape
-from stages.training.tasks.detection.criterion import CriterionConfig, Truth, total_loss
+from stages.training.networks.detector import Detector
+from stages.training.networks.shapes import DetectorShape
+from stages.training.tasks.detection.config import CriterionConfig
+from stages.training.tasks.detection.criterion import Truth, total_loss
 from stages.training.tasks.detection.metrics import Boxes, average_precision
 
 SCENES, TRUE, KEPT, CLASSES = 300, 14, 100, 18

@@ -27,7 +27,8 @@ from stages.precompute.downstream import prepare_objects
 from stages.precompute.downstream.prepare_objects import ObjectsConfig
 from stages.sources import modelnet40
 from stages.training.augment import draw_points, scale_and_translate
-from stages.training.networks.classifier import ClassifierShape, PointClassifier
+from stages.training.networks.classifier import PointClassifier
+from stages.training.networks.shapes import ClassifierShape
 from stages.training.tasks.shapes import Shapes, load_shapes
 
 SHAPES, LINES, ROUNDS = 96, 10_000, 3

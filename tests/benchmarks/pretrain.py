@@ -26,7 +26,8 @@ from stages.loop.random_numbers import plain_draws
 from stages.machine.device import autocast_dtype, choose_device
 from stages.training.augment import draw_points, scale_and_translate
 from stages.training.networks.concepts import ConceptModule
-from stages.training.networks.student import Student, StudentShape
+from stages.training.networks.shapes import StudentShape
+from stages.training.networks.student import Student
 from stages.training.networks.tokenizer import PatchEmbedding
 from stages.training.networks.transformer import Attention
 from stages.training.pretraining.objectives.prefix import distillation_loss

@@ -17,14 +17,8 @@ from torch.nn import functional as F
 
 from stages.geometry.pointops import gather_points, nearest_neighbors
 from stages.machine.device import choose_device
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.scene_segmenter import (
-    NEIGHBORS,
-    SLOPE,
-    SceneSegmenter,
-    SegmenterShape,
-    UpsamplingHead,
-)
+from stages.training.networks.scene_segmenter import SLOPE, SceneSegmenter, UpsamplingHead
+from stages.training.networks.shapes import NEIGHBORS, EncoderShape, SegmenterShape
 from stages.training.tasks.segmentation.votes import vote
 
 POINTS, PATCHES, WIDTH, CLASSES, ROUNDS = 8192, 256, 384, 20, 3

@@ -113,10 +113,10 @@ def test_every_shipped_configuration_is_valid() -> None:
     from stages.precompute.teacher.caption_trainer import TeacherTrainConfig
     from stages.precompute.teacher.teachers import TeacherConfig
     from stages.training.pretraining.config import PretrainConfig
-    from stages.training.tasks.classification.task import ClassificationConfig
-    from stages.training.tasks.detection.task import DetectionConfig
-    from stages.training.tasks.parts.task import PartsConfig
-    from stages.training.tasks.segmentation.task import SegmentationConfig
+    from stages.training.tasks.classification.config import ClassificationConfig
+    from stages.training.tasks.detection.config import DetectionConfig
+    from stages.training.tasks.parts.config import PartsConfig
+    from stages.training.tasks.segmentation.config import SegmentationConfig
 
     schemas: dict[str, type[BaseModel]] = {
         "extract": ExtractConfig, "teacher": TeacherConfig, "teacher_train": TeacherTrainConfig,

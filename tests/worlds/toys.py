@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from cache.card import Card
 from cache.runs import RunFolder
 from stages.loop.batch_norm import BatchNorm1d
-from stages.loop.learner import LoopConfig
 from stages.loop.loop import Outcome, train
+from stages.loop.loop_config import LoopConfig
 from stages.loop.processes import Processes
 from stages.loop.random_numbers import Draws
 from stages.loop.task import Task, Terms

@@ -11,7 +11,7 @@ from cache.checkpoint import has_checkpoint, read_meta
 from cache.runs import read_result, write_json
 from stages.training.finetuning.finetune import build_task, read_run
 from stages.training.finetuning.summary import measures_of, without_shown
-from stages.training.tasks.downstream import FinetuneConfig
+from stages.training.tasks.finetune_config import FinetuneConfig
 from stages.training.weights.build import load_model
 from stages.training.weights.first_weights import load_initial
 

@@ -10,16 +10,21 @@ import torch
 from cache.card import Card, fingerprint
 from cache.runs import FINE_TUNING, RunFolder, read_card, write_json
 from stages.loop.cost import ask_for_patience
-from stages.loop.learner import LoopConfig
 from stages.loop.loop import Outcome, train
+from stages.loop.loop_config import LoopConfig
 from stages.loop.processes import Processes, joined
 from stages.training.finetuning.summary import SHOWN, but_for_seed, summarise, without_shown
 from stages.training.tasks.classification import task as classification
+from stages.training.tasks.classification.config import ClassificationConfig
 from stages.training.tasks.detection import task as detection
-from stages.training.tasks.downstream import Downstream, FinetuneConfig
+from stages.training.tasks.detection.config import DetectionConfig
+from stages.training.tasks.downstream import Downstream
+from stages.training.tasks.finetune_config import FinetuneConfig
 from stages.training.tasks.names import TaskName
 from stages.training.tasks.parts import task as parts
+from stages.training.tasks.parts.config import PartsConfig
 from stages.training.tasks.segmentation import task as segmentation
+from stages.training.tasks.segmentation.config import SegmentationConfig
 from stages.training.weights.build import load_model
 from stages.training.weights.first_weights import (
     SCRATCH,
@@ -31,10 +36,10 @@ from stages.training.weights.first_weights import (
 
 KIND, SCHEMA_VERSION = FINE_TUNING, 2
 TASKS: dict[str, type[FinetuneConfig]] = {
-    "classification": classification.ClassificationConfig,
-    "parts": parts.PartsConfig,
-    "segmentation": segmentation.SegmentationConfig,
-    "detection": detection.DetectionConfig,
+    "classification": ClassificationConfig,
+    "parts": PartsConfig,
+    "segmentation": SegmentationConfig,
+    "detection": DetectionConfig,
 }
 SUMMARY = "result.json"
 
@@ -193,13 +198,13 @@ def build_task(
 ) -> Downstream:
     """Read a task's data and make its network. Raises ValueError if the data is not all there."""
     match config:
-        case classification.ClassificationConfig():
+        case ClassificationConfig():
             return classification.build(config, store, initial, device)
-        case parts.PartsConfig():
+        case PartsConfig():
             return parts.build(config, store, initial, device)
-        case detection.DetectionConfig():
+        case DetectionConfig():
             return detection.build(config, store, initial, device)
-        case segmentation.SegmentationConfig():
+        case SegmentationConfig():
             return segmentation.build(config, store, initial, device)
         case _:
             raise AssertionError(task)

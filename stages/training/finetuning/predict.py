@@ -11,8 +11,8 @@ from cache.runs import read_card, read_result
 from cache.scans import read_scan, scenes_of
 from stages.machine.progress import Progress
 from stages.training.finetuning.finetune import KIND
+from stages.training.tasks.segmentation.config import SegmentationConfig
 from stages.training.tasks.segmentation.scores import NUM_CLASSES, ids_of
-from stages.training.tasks.segmentation.task import SegmentationConfig
 from stages.training.tasks.segmentation.votes import vote
 from stages.training.weights.build import load_model
 

@@ -1,23 +1,15 @@
 """The backbone with Point-MAE's classification head: a class token, and the maximum over patches."""
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from stages.loop.batch_norm import BatchNorm1d
-from stages.settings import Settings
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.shapes import ClassifierShape
 from stages.training.networks.tokenizer import make_patches
 from stages.training.networks.transformer import INIT_STD
 
 HEAD_WIDTH, DROPOUT = 256, 0.5
-
-
-class ClassifierShape(Settings):
-    """All that rebuilds a classifier."""
-
-    encoder: EncoderShape = EncoderShape()
-    num_classes: int = Field(40, ge=2)
 
 
 class PointClassifier(nn.Module):

@@ -1,50 +1,21 @@
 """3DETR's decoder and heads (facebookresearch/3detr @ a5d1aad) over our encoder, or over its own."""
 
 import math
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.geometry.normalise import Normalisation, frame_of
+from stages.geometry.normalise import frame_of
 from stages.geometry.pointops import farthest_point_sample, gather_points
-from stages.settings import Settings
 from stages.training.networks.detections import Raw
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.normed_linear import NormedLinear
 from stages.training.networks.set_abstraction import SetAbstraction
+from stages.training.networks.shapes import DetectorShape, DetrEncoderShape
 
 BALL_RADIUS_M, BALL_POINTS = 0.2, 64
 HEADS = {"offset": 3, "size": 3, "angle": 1}  # and logits, as many as classes and one
-
-
-class DetrEncoderShape(Settings):
-    """3DETR's own encoder, the baseline."""
-
-    num_tokens: int = Field(2048, ge=1)
-    width: int = Field(256, ge=1)
-    layers: int = Field(3, ge=1)
-    heads: int = Field(4, ge=1)
-    hidden: int = Field(128, ge=1)
-
-
-class DetectorShape(Settings):
-    """All that rebuilds a detector; `encoder` is ours, unless `kind` is `3detr`."""
-
-    kind: Literal["student", "3detr"] = "student"
-    encoder: EncoderShape = EncoderShape(num_patches=2048)
-    own: DetrEncoderShape = DetrEncoderShape()
-    norm_input: Normalisation = "unit_sphere"  # of ours; boxes stay in metres
-    num_classes: int = Field(18, ge=1)
-    width: int = Field(256, ge=2, multiple_of=2)
-    layers: int = Field(8, ge=1)
-    heads: int = Field(4, ge=1)
-    hidden: int = Field(256, ge=1)
-    num_queries: int = Field(256, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    head_dropout: float = Field(0.3, ge=0, lt=1)
 
 
 class FourierPosition(nn.Module):

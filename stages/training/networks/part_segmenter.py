@@ -1,32 +1,15 @@
 """The backbone with Point-MAE's part segmentation head: three blocks' features, brought to points."""
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.loop.batch_norm import BatchNorm1d
-from stages.settings import Settings
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.shapes import PartSegmenterShape
 from stages.training.networks.upsample import FeaturePropagation
 
 LABEL_WIDTH, SLOPE, DROPOUT = 64, 0.2, 0.5
-
-
-class PartSegmenterShape(Settings):
-    """All that rebuilds a part segmenter; `blocks`, counted from 1, default to thirds of the depth."""
-
-    encoder: EncoderShape = EncoderShape(num_patches=128)
-    num_categories: int = Field(16, ge=1)
-    num_parts: int = Field(50, ge=2)
-    blocks: tuple[int, ...] = ()
-    head_width: int = Field(1024, ge=4)  # of a point's features in the head
-
-    @property
-    def taken(self) -> tuple[int, ...]:
-        """The blocks whose features are taken: 4, 8 and 12 of twelve."""
-        depth = self.encoder.depth
-        return self.blocks or tuple(sorted({-(-depth * third // 3) for third in (1, 2, 3)}))
 
 
 class PartSegmenter(nn.Module):

@@ -5,27 +5,16 @@ convolution blocks; widths, slope and dropout are those of the DGCNN ScanNet hea
 (antao97/dgcnn.pytorch @ 07d534c). No public code has this head.
 """
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.geometry.normalise import Normalisation, normalise
+from stages.geometry.normalise import normalise
 from stages.geometry.pointops import gather_points, three_nearest
-from stages.settings import Settings
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.normed_linear import NormedLinear
+from stages.training.networks.shapes import NEIGHBORS, SegmenterShape
 
-SLOPE, NEIGHBORS = 0.2, 3
-
-
-class SegmenterShape(Settings):
-    """All that rebuilds a segmenter."""
-
-    encoder: EncoderShape = EncoderShape(num_patches=256)
-    norm_input: Normalisation = "unit_sphere"
-    num_classes: int = Field(20, ge=2)
-    widths: tuple[int, int] = (512, 256)  # of the two blocks
-    dropout: float = Field(0.5, ge=0, lt=1)
+SLOPE = 0.2
 
 
 class UpsamplingHead(nn.Module):

@@ -1,24 +1,12 @@
 """The student of pre-training: the backbone, and what reads the teacher's tokens off it."""
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
-from stages.settings import Settings
 from stages.training.networks.concepts import ConceptModule, build_head
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.shapes import StudentShape
 from stages.training.networks.tokenizer import Patches
-
-
-class StudentShape(Settings):
-    """All that rebuilds a student; `target` is (L, D) of the teacher's prefix."""
-
-    encoder: EncoderShape = EncoderShape()
-    target: tuple[int, int] = (10, 768)
-    num_concepts: int = Field(32, ge=1)
-    head: Literal["flatten", "mixer"] = "flatten"
 
 
 class Student(nn.Module):

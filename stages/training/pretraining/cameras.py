@@ -18,8 +18,9 @@ from torch import Tensor
 from cache.card import CardError
 from cache.frames import frames_path, read_frames
 from stages.training.augment import turned
+from stages.training.pretraining.config import Up
 from stages.training.pretraining.pairs import Pairs
-from stages.training.pretraining.upright import Up, upright_rotation
+from stages.training.pretraining.upright import upright_rotation
 
 COLUMNS = (
     "row", "pose_valid", "camera_to_world", "depth_to_color", "color_intrinsics", "color_size",

@@ -4,16 +4,14 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from stages.geometry.normalise import Normalisation
-from stages.loop.learner import LoopConfig
+from stages.geometry.cloud_input import Normalisation
+from stages.loop.loop_config import LoopConfig
 from stages.settings import Settings
-from stages.training.augment import (
-    SCALE,
-    TRANSLATION,
-)
-from stages.training.networks.encoder import EncoderShape
-from stages.training.pretraining.objectives.prefix import Loss
-from stages.training.pretraining.upright import Up
+from stages.training.augmentation import SCALE, TRANSLATION
+from stages.training.networks.shapes import EncoderShape
+
+Loss = Literal["mse", "cosine", "infonce"]
+Up = Literal["z", "-z", "y", "-y", "x", "-x"]
 
 
 class PretrainConfig(Settings):

@@ -21,7 +21,8 @@ from stages.loop.loop import Outcome, train
 from stages.loop.processes import Processes, joined
 from stages.loop.random_numbers import Draws
 from stages.loop.task import Task, Terms
-from stages.training.networks.student import Student, StudentShape
+from stages.training.networks.shapes import StudentShape
+from stages.training.networks.student import Student
 from stages.training.pretraining.clouds import load_clouds
 from stages.training.pretraining.config import PretrainConfig
 from stages.training.pretraining.objectives.prefix import (

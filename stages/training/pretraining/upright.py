@@ -5,7 +5,6 @@ those of its first camera and not level at all.
 """
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,10 +13,10 @@ from torch import Tensor
 
 from stages.loop.random_numbers import plain_draws
 from stages.training.augment import draw_points, turned
+from stages.training.pretraining.config import Up
 from stages.training.pretraining.pairs import Pairs
 from stages.training.pretraining.ridge import flat_patches
 
-Up = Literal["z", "-z", "y", "-y", "x", "-x"]
 AXES: tuple[Up, ...] = ("z", "-z", "y", "-y", "x", "-x")
 # How the floor is judged: in so many frames, by patches of so many points.
 FRAMES, POINTS, FEWEST_PATCHES = 64, 4096, 100

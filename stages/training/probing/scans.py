@@ -18,9 +18,11 @@ from torch.nn import functional as F
 
 from cache.checkpoint import has_checkpoint, read_meta
 from cache.runs import KEPT, LAST
-from stages.geometry.normalise import Normalisation, normalise
+from stages.geometry.cloud_input import Normalisation
+from stages.geometry.normalise import normalise
 from stages.loop.random_numbers import plain_draws, seed_of
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.shapes import EncoderShape
 from stages.training.networks.upsample import interpolate
 from stages.training.probing.shapes import load_encoder, settle_norms
 from stages.training.spread import beside, said, spread

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stages.loop.batch_norm import BatchNorm1d
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.shapes import EncoderShape
 from stages.training.spread import beside, spread
 from stages.training.tasks.shapes import Shapes, load_shapes
 from stages.training.weights.first_weights import SCRATCH, apply_initial, load_initial

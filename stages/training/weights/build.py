@@ -12,12 +12,20 @@ from cache.card import CardError
 from cache.checkpoint import WEIGHTS, Meta, read_arrays, read_meta
 from stages.geometry.cloud_input import CloudInput, object_input, scene_input
 from stages.loop.tensors import load_weights, to_tensors
-from stages.training.networks.classifier import ClassifierShape, PointClassifier
-from stages.training.networks.detector import Detector, DetectorShape
-from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
-from stages.training.networks.rivals import RivalShape, build_rival
-from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
-from stages.training.networks.student import Student, StudentShape
+from stages.training.networks.classifier import PointClassifier
+from stages.training.networks.detector import Detector
+from stages.training.networks.part_segmenter import PartSegmenter
+from stages.training.networks.rivals import build_rival
+from stages.training.networks.scene_segmenter import SceneSegmenter
+from stages.training.networks.shapes import (
+    ClassifierShape,
+    DetectorShape,
+    PartSegmenterShape,
+    RivalShape,
+    SegmenterShape,
+    StudentShape,
+)
+from stages.training.networks.student import Student
 
 
 def build_model(about: Mapping[str, Any], *, where: str) -> nn.Module:

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from cache.checkpoint import WEIGHTS, has_checkpoint, read_arrays, read_meta
 from cache.runs import SCRATCH as SCRATCH
-from stages.geometry.normalise import Normalisation
+from stages.geometry.cloud_input import Normalisation
 from stages.loop.tensors import to_tensors
-from stages.training.networks.encoder import EncoderShape
+from stages.training.networks.shapes import EncoderShape
 from stages.training.weights.build import input_of
 from stages.training.weights.detr_layout import from_detr, is_detr
 from stages.training.weights.pointmae_layout import from_pointmae

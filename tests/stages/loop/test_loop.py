@@ -19,8 +19,8 @@ from cache.checkpoint import STATE, WEIGHTS, read_arrays, read_meta
 from cache.commit import LockedError
 from cache.runs import METRICS, RunFolder, probe_file, read_card
 from stages.loop import loop
-from stages.loop.learner import LoopConfig
 from stages.loop.loop import NonFiniteError
+from stages.loop.loop_config import LoopConfig
 from stages.loop.processes import Processes
 from stages.loop.random_numbers import Draws
 from stages.loop.task import Task, Terms

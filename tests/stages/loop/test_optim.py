@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from stages.loop.optim import Schedule, parameter_groups, set_step
-from stages.training.networks.classifier import ClassifierShape, PointClassifier
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.student import Student, StudentShape
+from stages.training.networks.classifier import PointClassifier
+from stages.training.networks.shapes import ClassifierShape, EncoderShape, StudentShape
+from stages.training.networks.student import Student
 
 PAPER = Schedule(lr=1e-3, lowest_lr=1e-6, epochs=250, warmup_epochs=10, steps_per_epoch=4,
                  weight_decay=0.05)  # fmt: skip

@@ -12,11 +12,12 @@ from cache.card import Card
 from cache.checkpoint import META, WEIGHTS, Meta, write_checkpoint
 from pipeline.config import load_section
 from stages.geometry.cloud_input import CloudInput
+from stages.geometry.normalise import normalise
 from stages.geometry.pointops import nearest_neighbors
 from stages.loop.tensors import to_arrays
 from stages.sharing.student import load_student
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
+from stages.training.networks.scene_segmenter import SceneSegmenter
+from stages.training.networks.shapes import EncoderShape, SegmenterShape
 from stages.training.pretraining import pretrain
 from stages.training.pretraining.clouds import Clouds, load_clouds
 from stages.training.pretraining.config import PretrainConfig
@@ -62,7 +63,7 @@ def test_metres_go_in_and_the_teachers_numbers_come_out(world: Path, name: str) 
     student = load_student(world / "pretrain" / name)
     rows = torch.arange(len(clouds.pairs))
     metres = clouds.pairs.metres(rows)  # all 256 points were drawn: only their order differs
-    shown, plain = student.input.shown(metres)[0], clouds.plain(rows)
+    shown, plain = normalise(metres, student.input.normalisation), clouds.plain(rows)
     for one, other in zip(shown, plain, strict=True):
         assert nearest_neighbors(one[None], other[None], 1)[0].max() < 1e-5
     predicted = torch.stack([student(cloud).prefix for cloud in metres])

@@ -6,7 +6,8 @@ import torch
 
 from stages.geometry.normalise import frame_of, normalise
 from stages.loop.random_numbers import plain_draws
-from stages.training.augment import SCALE, draw_points, scale_and_translate
+from stages.training.augment import draw_points, scale_and_translate
+from stages.training.augmentation import SCALE
 from tests.conftest import golden_files
 
 CPU = torch.device("cpu")

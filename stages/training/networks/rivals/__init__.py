@@ -1,13 +1,9 @@
 """The supervised networks of the paper's Tables 2 to 4: PointNet, PointNet++ and DGCNN."""
 
-from typing import Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from stages.settings import Settings
 from stages.training.networks.rivals.dgcnn import DgcnnClassifier, DgcnnParts, DgcnnScenes
 from stages.training.networks.rivals.pointnet import PointNetClassifier, PointNetParts
 from stages.training.networks.rivals.pointnet2 import (
@@ -15,18 +11,10 @@ from stages.training.networks.rivals.pointnet2 import (
     PointNet2Parts,
     PointNet2Scenes,
 )
+from stages.training.networks.shapes import RivalShape
 
 # Of PointNet's second transform, so that it stays near a rotation (its paper, section 4.2).
 TRANSFORM_WEIGHT = 1e-3
-
-
-class RivalShape(Settings):
-    """All that rebuilds a rival."""
-
-    kind: Literal["pointnet", "pointnet2", "dgcnn"]
-    task: Literal["classification", "parts", "segmentation"]
-    num_outputs: int = Field(ge=2)
-    num_categories: int = Field(16, ge=1)  # of parts
 
 
 def build_rival(shape: RivalShape) -> nn.Module:

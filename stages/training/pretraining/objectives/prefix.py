@@ -1,13 +1,13 @@
 """Losses of pre-training, by name, and what tells a student that learned from a collapsed one."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-Loss = Literal["mse", "cosine", "infonce"]
+from stages.training.pretraining.config import Loss
+
 TEMPERATURE = 0.07
 
 

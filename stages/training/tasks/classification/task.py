@@ -5,55 +5,27 @@ the 1024 farthest in the test; voting averages the logits of ten augmented draws
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.geometry.cloud_input import object_input
-from stages.loop.learner import LoopConfig
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
-from stages.training.augment import SCALE, TRANSLATION, draw_points, scale_and_translate
-from stages.training.networks.classifier import ClassifierShape, PointClassifier
-from stages.training.networks.rivals import RivalShape, build_rival, penalty
+from stages.training.augment import draw_points, scale_and_translate
+from stages.training.networks.classifier import PointClassifier
+from stages.training.networks.rivals import build_rival, penalty
+from stages.training.networks.shapes import ClassifierShape, RivalShape
 from stages.training.spread import spread
-from stages.training.tasks.downstream import (
-    Downstream,
-    FinetuneConfig,
-    frozen_modules,
-    rate_of,
-    start,
-)
+from stages.training.tasks.classification.config import ClassificationConfig
+from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
 from stages.training.tasks.shapes import Shapes, load_shapes
 from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 32
-# So many farthest points are drawn from, for so many in (Point-MAE's runner).
-POOL = {1024: 1200, 2048: 2400, 4096: 4800, 8192: 8192}
-
-
-class ClassificationConfig(FinetuneConfig):
-    """Defaults are Point-MAE's for ModelNet40, which the paper follows."""
-
-    data: str = "modelnet40"  # the name of a prepared store
-    model: Literal["transformer", "pointnet", "pointnet2", "dgcnn"] = "transformer"
-    num_points: int = Field(1024, ge=32)
-    scale: tuple[float, float] = SCALE
-    translation: float = Field(TRANSLATION, ge=0)
-    votes: int = Field(10, ge=1)
-    vote_repeats: int = Field(10, ge=0)  # the official test script takes the best of 299
-    training: LoopConfig = LoopConfig(
-        epochs=300, batch=32, lr=5e-4, warmup_epochs=10, clip_norm=10.0
-    )
-
-    @property
-    def pool(self) -> int:
-        """How many farthest points the training draws from."""
-        return POOL.get(self.num_points, self.num_points * 1200 // 1024)
 
 
 def build(

@@ -7,32 +7,16 @@ other defaults (no GIoU loss, 0.2 for "no object").
 from dataclasses import dataclass
 
 import torch
-from pydantic import Field
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
 from stages.loop.processes import mean_over_processes
-from stages.settings import Settings
 from stages.training.networks.detections import Prediction, Raw
 from stages.training.tasks.detection.boxes import pairwise_giou
+from stages.training.tasks.detection.config import CriterionConfig
 
 UNWANTED = 1e9  # a cost above all that are finite
-
-
-class CriterionConfig(Settings):
-    """Costs of the matching, weights of the losses."""
-
-    cost_class: float = Field(1.0, ge=0)
-    cost_objectness: float = Field(0.0, ge=0)
-    cost_center: float = Field(0.0, ge=0)
-    cost_giou: float = Field(2.0, ge=0)
-    weight_class: float = Field(1.0, ge=0)
-    weight_center: float = Field(5.0, ge=0)
-    weight_size: float = Field(1.0, ge=0)
-    weight_angle: float = Field(0.5, ge=0)
-    weight_giou: float = Field(1.0, ge=0)
-    no_object: float = Field(0.25, ge=0)  # weight of that class
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,20 @@
 """Detection on ScanNet as 3DETR trains and judges it, with our encoder or its own."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from cache.card import fingerprint
 from stages.geometry.cloud_input import scene_input
-from stages.geometry.normalise import Normalisation
-from stages.loop.learner import LoopConfig
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
 from stages.training.networks.detections import Prediction
-from stages.training.networks.detector import Detector, DetectorShape, DetrEncoderShape
-from stages.training.networks.encoder import EncoderShape
-from stages.training.tasks.detection.criterion import CriterionConfig, total_loss
+from stages.training.networks.detector import Detector
+from stages.training.networks.shapes import DetectorShape
+from stages.training.tasks.detection.config import DetectionConfig
+from stages.training.tasks.detection.criterion import total_loss
 from stages.training.tasks.detection.metrics import Boxes, Precision, average_precision
 from stages.training.tasks.detection.scenes import (
     CLASSES,
@@ -26,43 +24,12 @@ from stages.training.tasks.detection.scenes import (
     load_scenes,
 )
 from stages.training.tasks.detection.selection import kept_queries
-from stages.training.tasks.downstream import (
-    Downstream,
-    FinetuneConfig,
-    frozen_modules,
-    rate_of,
-    start,
-)
+from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
 from stages.training.weights.first_weights import Initial
 
 THRESHOLDS = (0.25, 0.5)
 ROWS_AT_A_TIME = 8
 SHOWN, SHOWN_POINTS = 3, 6000
-
-
-class DetectionConfig(FinetuneConfig):
-    """Defaults are those of 3DETR's published ScanNet script, the encoder the paper's."""
-
-    kind: Literal["student", "3detr"] = "student"
-    encoder: EncoderShape = EncoderShape(num_patches=2048)
-    own: DetrEncoderShape = DetrEncoderShape()  # of `kind: 3detr`
-    norm_input: Normalisation = "unit_sphere"  # what our encoder sees
-    decoder_width: int = Field(256, ge=2, multiple_of=2)
-    decoder_layers: int = Field(8, ge=1)
-    decoder_heads: int = Field(4, ge=1)
-    num_queries: int = Field(256, ge=1)
-    dropout: float = Field(0.1, ge=0, lt=1)
-    head_dropout: float = Field(0.3, ge=0, lt=1)
-    vertices: Literal["all", "votenet_50k"] = "all"
-    num_points: int = Field(40_000, ge=64)
-    augment: bool = True
-    cuboid_min_points: int = Field(30_000, ge=1)
-    criterion: CriterionConfig = CriterionConfig()
-    test_draws: int = Field(5, ge=1)
-    training: LoopConfig = LoopConfig(
-        epochs=720, batch=8, lr=5e-4, schedule="3detr", warmup_epochs=9, weight_decay=0.1,
-        weight_decay_on="all", clip_norm=0.1, validate_every_epochs=10,
-    )  # fmt: skip
 
 
 def build(

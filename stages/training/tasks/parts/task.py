@@ -6,51 +6,27 @@ training loop applies each gradient twice, once before clipping; this one does n
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cache.objects import Objects
 from stages.geometry.cloud_input import object_input
-from stages.loop.learner import LoopConfig
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
-from stages.training.networks.rivals import RivalShape, build_rival, penalty
-from stages.training.tasks.downstream import (
-    Downstream,
-    FinetuneConfig,
-    frozen_modules,
-    rate_of,
-    start,
-)
+from stages.training.networks.part_segmenter import PartSegmenter
+from stages.training.networks.rivals import build_rival, penalty
+from stages.training.networks.shapes import PartSegmenterShape, RivalShape
+from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
+from stages.training.tasks.parts.config import PartsConfig
 from stages.training.tasks.parts.scores import part_scores, restrict
 from stages.training.tasks.shapes import Shapes, load_shapes
 from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 16
 SHOWN = 12  # shapes that a figure shows
-
-
-class PartsConfig(FinetuneConfig):
-    """Defaults are Point-MAE's for ShapeNetPart, which the paper follows."""
-
-    data: str = "shapenetpart"  # the name of a prepared store
-    model: Literal["transformer", "pointnet", "pointnet2", "dgcnn"] = "transformer"
-    splits: tuple[str, ...] = ("train", "val")
-    encoder: EncoderShape = EncoderShape(num_patches=128)
-    head_width: int = Field(1024, ge=4)
-    num_points: int = Field(2048, ge=32)
-    scale: tuple[float, float] = (0.8, 1.25)  # one factor a shape
-    shift: float = Field(0.1, ge=0)
-    test_draws: int = Field(5, ge=1)
-    training: LoopConfig = LoopConfig(
-        epochs=300, batch=16, lr=2e-4, warmup_epochs=10, clip_norm=10.0
-    )
 
 
 def scale_and_shift(

@@ -1,31 +1,23 @@
 """Semantic segmentation on ScanNet: 8192 points of a scene, 20 classes (the paper's section 4.2.2)."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cache.card import fingerprint
 from cache.scannet_classes import CLASSES
 from stages.geometry.cloud_input import scene_input
-from stages.geometry.normalise import Normalisation
-from stages.loop.learner import LoopConfig
 from stages.loop.processes import mean_over_processes
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.rivals import RivalShape, build_rival
-from stages.training.networks.scene_segmenter import NEIGHBORS, SceneSegmenter, SegmenterShape
-from stages.training.tasks.downstream import (
-    Downstream,
-    FinetuneConfig,
-    frozen_modules,
-    rate_of,
-    start,
-)
+from stages.training.networks.rivals import build_rival
+from stages.training.networks.scene_segmenter import SceneSegmenter
+from stages.training.networks.shapes import RivalShape, SegmenterShape
+from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
+from stages.training.tasks.segmentation.config import SegmentationConfig
 from stages.training.tasks.segmentation.scenes import Scenes, augmented, load_scenes
 from stages.training.tasks.segmentation.scores import (
     NUM_CLASSES,
@@ -39,37 +31,6 @@ from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 8
 SHOWN, SHOWN_POINTS = 3, 10_000
-
-
-class SegmentationConfig(FinetuneConfig):
-    """The paper's values; batch, schedule and augmentation, which it does not name, are ours."""
-
-    model: Literal["transformer", "dgcnn", "pointnet2"] = "transformer"
-    splits: tuple[str, ...] = ("train",)
-    encoder: EncoderShape = EncoderShape(num_patches=256)
-    norm_input: Normalisation = "unit_sphere"  # of the transformer
-    head_widths: tuple[int, int] = (512, 256)
-    dropout: float = Field(0.5, ge=0, lt=1)
-    num_points: int = Field(8192, ge=32)
-    augment: bool = True
-    scale: tuple[float, float] = (0.9, 1.1)
-    test_draws: int = Field(5, ge=1)
-    vote_rounds: int = Field(5, ge=1)  # over all vertices of a scan
-    training: LoopConfig = LoopConfig(
-        epochs=200, batch=16, optimizer="adam", lr=1e-3, weight_decay=0.01, warmup_epochs=10,
-        clip_norm=10.0, validate_every_epochs=5,
-    )  # fmt: skip
-
-    @field_validator("model")
-    @classmethod
-    def _patches_suffice(cls, model: str, info: ValidationInfo) -> str:
-        encoder = info.data.get("encoder")
-        if model == "transformer" and encoder and encoder.num_patches < NEIGHBORS:
-            raise ValueError(
-                f"its head takes {NEIGHBORS} patches, encoder.num_patches is {encoder.num_patches}; "
-                "raise it"
-            )
-        return model
 
 
 def build(

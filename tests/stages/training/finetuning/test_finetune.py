@@ -13,15 +13,11 @@ from typer.testing import CliRunner
 from cache.checkpoint import WEIGHTS, read_arrays
 from pipeline.cli import app
 from stages.settings import ConfigError
-from stages.training.networks.classifier import ClassifierShape, PointClassifier
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.rivals import RivalShape, build_rival, penalty
-from stages.training.tasks.classification.task import (
-    ClassificationConfig,
-    _ordered_points,
-    accuracies,
-    confusion,
-)
+from stages.training.networks.classifier import PointClassifier
+from stages.training.networks.rivals import build_rival, penalty
+from stages.training.networks.shapes import ClassifierShape, EncoderShape, RivalShape
+from stages.training.tasks.classification.config import ClassificationConfig
+from stages.training.tasks.classification.task import _ordered_points, accuracies, confusion
 from stages.training.tasks.downstream import frozen_modules, layer_of, rate_of
 from stages.training.weights.build import load_model
 from stages.training.weights.first_weights import apply_initial, load_initial

@@ -7,13 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.training.networks.detector import (
-    Detector,
-    DetectorShape,
-    DetrEncoderShape,
-    FourierPosition,
-)
-from stages.training.networks.encoder import EncoderShape
+from stages.training.networks.detector import Detector, FourierPosition
+from stages.training.networks.shapes import DetectorShape, DetrEncoderShape, EncoderShape
 from stages.training.weights.detr_layout import from_detr, is_detr
 from stages.training.weights.first_weights import apply_initial, load_initial
 from tests.conftest import SHARED, golden_files

@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from stages.training.augment import TRANSLATION
-from stages.training.networks.classifier import ClassifierShape, PointClassifier
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
-from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
-from stages.training.tasks.classification.task import (
-    ClassificationConfig,
-    accuracies,
+from stages.training.augmentation import TRANSLATION
+from stages.training.networks.classifier import PointClassifier
+from stages.training.networks.part_segmenter import PartSegmenter
+from stages.training.networks.scene_segmenter import SceneSegmenter
+from stages.training.networks.shapes import (
+    ClassifierShape,
+    EncoderShape,
+    PartSegmenterShape,
+    SegmenterShape,
 )
+from stages.training.tasks.classification.config import ClassificationConfig
+from stages.training.tasks.classification.task import accuracies
 from stages.training.weights.first_weights import apply_initial, load_initial
 from tests.conftest import SHARED, golden_files
 

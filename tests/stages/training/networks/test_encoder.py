@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.shapes import EncoderShape
 from stages.training.networks.tokenizer import Patches
 from stages.training.weights.pointmae_layout import from_pointmae, to_pointmae
 from tests.conftest import REPOSITORY

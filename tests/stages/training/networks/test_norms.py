@@ -8,13 +8,22 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from stages.loop.batch_norm import BatchNorm1d, NormWarmUp
-from stages.training.networks.classifier import ClassifierShape, PointClassifier
-from stages.training.networks.detector import Detector, DetectorShape, DetrEncoderShape
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.part_segmenter import PartSegmenter, PartSegmenterShape
-from stages.training.networks.rivals import RivalShape, build_rival
-from stages.training.networks.scene_segmenter import SceneSegmenter, SegmenterShape
-from stages.training.networks.student import Student, StudentShape
+from stages.training.networks.classifier import PointClassifier
+from stages.training.networks.detector import Detector
+from stages.training.networks.part_segmenter import PartSegmenter
+from stages.training.networks.rivals import build_rival
+from stages.training.networks.scene_segmenter import SceneSegmenter
+from stages.training.networks.shapes import (
+    ClassifierShape,
+    DetectorShape,
+    DetrEncoderShape,
+    EncoderShape,
+    PartSegmenterShape,
+    RivalShape,
+    SegmenterShape,
+    StudentShape,
+)
+from stages.training.networks.student import Student
 
 STEPS, WITHIN = 20, 0.2
 ENCODER = EncoderShape(

@@ -4,17 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from stages.geometry.normalise import Normalisation, normalise
+from stages.geometry.cloud_input import Normalisation
+from stages.geometry.normalise import normalise
 from stages.geometry.pointops import nearest_neighbors
-from stages.training.networks.detector import Detector, DetectorShape
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.rivals import RivalShape, build_rival
+from stages.training.networks.detector import Detector
+from stages.training.networks.rivals import build_rival
 from stages.training.networks.rivals.dgcnn import DgcnnScenes
-from stages.training.networks.scene_segmenter import (
-    SceneSegmenter,
-    SegmenterShape,
-    UpsamplingHead,
-)
+from stages.training.networks.scene_segmenter import SceneSegmenter, UpsamplingHead
+from stages.training.networks.shapes import DetectorShape, EncoderShape, RivalShape, SegmenterShape
 from tests.conftest import golden_files
 
 HEAD = np.load(golden_files("dgcnn_seg/proposed_head.npz")[0])

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from stages.training.networks.concepts import ConceptModule, FlattenHead, MixerHead
-from stages.training.networks.encoder import EncoderShape
-from stages.training.networks.student import Student, StudentShape
+from stages.training.networks.shapes import EncoderShape, StudentShape
+from stages.training.networks.student import Student
 
 SMALL = EncoderShape(width=48, depth=3, num_patches=16, patch_size=8)
 

@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from stages.training.pretraining.config import Up
 from stages.training.pretraining.pairs import Pairs
-from stages.training.pretraining.upright import (
-    AXES,
-    Up,
-    up_axis,
-    upright_rotation,
-    warn_if_not_level,
-)
+from stages.training.pretraining.upright import AXES, up_axis, upright_rotation, warn_if_not_level
 from tests.worlds.recordings import DEPTH_INTRINSICS, DEPTH_SIZE, look_at, make_room, render
 
 # A camera that looks along the world's +x, level: its right is world -y, its down world -z.

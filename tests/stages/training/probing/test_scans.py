@@ -9,7 +9,8 @@ import torch
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from stages.training.networks.encoder import EncoderShape, PointEncoder
+from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.shapes import EncoderShape
 from stages.training.probing.scans import Look, features_of, learn, shown
 from stages.training.probing.shapes import settle_norms
 from stages.training.tasks.segmentation.scenes import load_scenes

@@ -3,7 +3,8 @@
 import torch
 
 from stages.loop.random_numbers import plain_draws
-from stages.training.tasks.classification.task import ClassificationConfig, _drawn
+from stages.training.tasks.classification.config import ClassificationConfig
+from stages.training.tasks.classification.task import _drawn
 from stages.training.tasks.shapes import Shapes
 
 

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from stages.training.pretraining.config import Loss
 from stages.training.pretraining.measures import chance, r_squared, retrieval
 from stages.training.pretraining.objectives.prefix import (
-    Loss,
     Target,
     compared,
     distillation_loss,

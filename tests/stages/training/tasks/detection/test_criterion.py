@@ -8,12 +8,8 @@ import pytest
 import torch
 
 from stages.training.networks.detections import Raw, predict
-from stages.training.tasks.detection.criterion import (
-    CriterionConfig,
-    Truth,
-    match,
-    total_loss,
-)
+from stages.training.tasks.detection.config import CriterionConfig
+from stages.training.tasks.detection.criterion import Truth, match, total_loss
 from tests.conftest import golden_files
 
 FILE = golden_files("detr3d/criterion.npz")

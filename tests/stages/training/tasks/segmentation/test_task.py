@@ -15,11 +15,11 @@ from cache.scannet_classes import SEGMENTATION_IDS
 from cache.scans import read_scan
 from pipeline.cli import app
 from stages.loop.random_numbers import plain_draws
-from stages.training.networks.encoder import EncoderShape
 from stages.training.networks.scene_segmenter import SceneSegmenter
+from stages.training.networks.shapes import EncoderShape
+from stages.training.tasks.segmentation.config import SegmentationConfig
 from stages.training.tasks.segmentation.scenes import augmented, load_scenes
 from stages.training.tasks.segmentation.scores import classes_of
-from stages.training.tasks.segmentation.task import SegmentationConfig
 from stages.training.tasks.segmentation.votes import vote
 from stages.training.weights.build import load_model
 from tests.conftest import real_data
