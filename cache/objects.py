@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from cache.arrays import read_whole, write_array
 from cache.card import Card, CardError
-from cache.scene_group import CARD_KEY, list_scenes, scene_card
+from cache.scene_group import CARD_KEY, Member, find_member, list_scenes
 
 SCHEMA_VERSION = 1
 KIND = "objects"
@@ -62,15 +62,19 @@ def write_objects(path: Path, arrays: Mapping[str, NDArray[Any]], card: Card) ->
     group.update_attributes({CARD_KEY: card.to_dict()})
 
 
-def read_objects(store: Path, split: str) -> Objects:
-    """Read one split, checksums verified. Raises CardError if it is not there or not whole."""
+def read_objects(store: Path, split: str, member: Member | None = None) -> Objects:
+    """Read one split, checksums verified. Raises CardError if it is not there or not whole.
+
+    `member` is the split, if it was read already.
+    """
     path = store / split
-    card = scene_card(store, split)
-    if card is None:
+    member = member or find_member(store, split)
+    if member is None:
         there = ", ".join(list_scenes(store)) or "nothing"
         raise CardError(f"{store}: has no split {split!r}, only {there}; run prepare")
     remedy = f"; delete {path} and run prepare again"
     found = {name: read_whole(path / name, remedy) for name in _TYPES if (path / name).is_dir()}
+    card = member.card
     details = card.details
     objects = Objects(
         points=found["points"],

@@ -5,15 +5,16 @@ frame with fewer than P valid pixels stores each of them once, then repeats some
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from cache.arrays import read_whole
 from cache.card import Card, CardError
-from cache.scene_group import CARD_KEY, create_group, missing_chunks, scene_card
+from cache.scene_group import CARD_KEY, Member, create_group, find_member
 
 SCHEMA_VERSION = 1
 FRAMES_PER_CHUNK = 16
@@ -84,21 +85,23 @@ def create_store(store: Path) -> None:
     create_group(store, _attributes())
 
 
-def read_points(store: Path, scene_id: str) -> NDArray[np.int16]:
+def read_points(store: Path, scene_id: str, member: Member | None = None) -> NDArray[np.int16]:
     """Return one scene's points, (F, P, 3) int16 millimetres; checksums are verified.
 
-    Raises CardError if they are not there, not whole, or damaged.
+    `member` is the scene, if it was read already. Raises CardError if they are not there, not whole,
+    or damaged.
     """
     path = store / scene_id
-    remedy = f"; delete {path} and run extract again"
-    if scene_card(store, scene_id) is None:
+    member = member or find_member(store, scene_id)
+    if member is None:
         raise CardError(f"{path} is missing or incomplete; run extract again")
-    array = zarr.open_array(path, mode="r")
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.int16:
-        raise CardError(f"{path}: expected (F, P, 3) int16, found {array.shape} {array.dtype}")
-    if missing := missing_chunks(path):
-        raise CardError(f"{path}: {missing} of its chunks are missing{remedy}")
-    try:
-        return cast("NDArray[np.int16]", np.asarray(array[:]))
-    except (ValueError, RuntimeError) as error:
-        raise CardError(f"{path}: damaged: {error}{remedy}") from None
+    shape, dtype = tuple(member.metadata.get("shape", ())), member.metadata.get("data_type")
+    if len(shape) != 3 or shape[2] != 3 or dtype != "int16":
+        raise CardError(f"{path}: expected (F, P, 3) int16, found {shape} {dtype}")
+    return read_whole(path, f"; delete {path} and run extract again", member.metadata)
+
+
+def points_shape(member: Member) -> tuple[int, int]:
+    """How many frames and points a frame a scene has, without reading them."""
+    frames, points, _ = member.metadata["shape"]
+    return frames, points

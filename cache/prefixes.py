@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 
 from cache.arrays import read_whole, write_array
 from cache.card import Card, CardError
-from cache.scene_group import CARD_KEY, group_attributes, missing_chunks, scene_card
+from cache.scene_group import (
+    CARD_KEY,
+    Listing,
+    Member,
+    find_member,
+    group_attributes,
+    missing_chunks,
+    scene_card,
+)
 
 SCHEMA_VERSION = 1
 KIND = "teacher's prefixes"
@@ -58,11 +66,14 @@ def write_scene(
     group.update_attributes({CARD_KEY: card.to_dict()})
 
 
-def read_array(store: Path, scene_id: str, name: str) -> NDArray[Any]:
-    """Return one array of one scene, checksums verified. Raises CardError."""
+def read_array(store: Path, scene_id: str, name: str, member: Member | None = None) -> NDArray[Any]:
+    """Return one array of one scene, checksums verified. Raises CardError.
+
+    `member` is the scene, if it was read already.
+    """
     path = store / scene_id / name
     remedy = f"; delete {path.parent} and run teacher-cache again"
-    if scene_card(store, scene_id) is None:
+    if (member or find_member(store, scene_id)) is None:
         raise CardError(f"{path.parent} is missing or incomplete; run teacher-cache again")
     if not path.is_dir():
         there = sorted(child.name for child in path.parent.iterdir() if child.is_dir())
@@ -76,12 +87,17 @@ def is_whole(store: Path, scene_id: str) -> bool:
     return not any(missing_chunks(array) for array in arrays)
 
 
-def store_identity(store: Path) -> dict[str, Any]:
-    """Return what the store's attributes say of the teacher. Raises CardError if it is no store."""
-    identity = group_attributes(store).get("teacher")
+def identity_of(store: Listing) -> dict[str, Any]:
+    """Return what a store's attributes say of the teacher. Raises CardError if it is no store."""
+    identity = store.attributes.get("teacher")
     if not isinstance(identity, dict):
-        raise CardError(f"{store}: no teacher's store; run teacher-cache")
+        raise CardError(f"{store.path}: no teacher's store; run teacher-cache")
     return identity
+
+
+def store_identity(store: Path) -> dict[str, Any]:
+    """The same of a store that is not listed; opens one small file."""
+    return identity_of(Listing(store, group_attributes(store), {}))
 
 
 def compute_statistics(store: Path, scene_ids: Sequence[str]) -> Statistics:

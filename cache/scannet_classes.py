@@ -1,16 +1,16 @@
-"""ScanNet's classes: names and nyu40 ids of what is judged."""
+"""ScanNet's classes: nyu40 ids and names of what each task judges."""
 
-# nyu40 ids of the 18 classes that detection is judged on (VoteNet, 3DETR).
-DETECTION_IDS = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 24, 28, 33, 34, 36, 39)
+from cache.scene_set import Classes, SceneSet
 
+_DETECTED = {
+    3: "cabinet", 4: "bed", 5: "chair", 6: "sofa", 7: "table", 8: "door", 9: "window", 10: "bookshelf",
+    11: "picture", 12: "counter", 14: "desk", 16: "curtain", 24: "refrigerator", 28: "shower curtain",
+    33: "toilet", 34: "sink", 36: "bathtub", 39: "garbage bin",
+}  # fmt: skip
+_SEGMENTED = {1: "wall", 2: "floor", **_DETECTED, 39: "other furniture"}
 
-# And of the 20 that semantic segmentation is judged on (ScanNet's benchmark): walls and floors too.
-SEGMENTATION_IDS = (1, 2, *DETECTION_IDS)
-
-
-# Of SEGMENTATION_IDS, in their order.
-CLASSES = (
-    "wall", "floor", "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture",
-    "counter", "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub",
-    "other furniture",
-)  # fmt: skip
+SCANNET = SceneSet(
+    name="scannet",
+    segmentation=Classes(tuple(_SEGMENTED), tuple(_SEGMENTED.values())),  # ScanNet's benchmark
+    detection=Classes(tuple(_DETECTED), tuple(_DETECTED.values())),  # VoteNet, 3DETR
+)

@@ -1,11 +1,11 @@
-"""`scans.zarr/<scene>`: an annotated ScanNet mesh's vertices, aligned to its axes, z up, metres.
+"""`scans/<set>.zarr/<scene>`: an annotated mesh's vertices, aligned to its axes, z up, metres.
 
 - `vertices` (V, 3) float32 in the mesh's order, `colors` (V, 3) uint8;
 - of annotated scenes `semantic` (V,) uint8 nyu40 ids and `instance` (V,) uint16, both 0 where nothing
   was annotated, and `boxes` (I, 7) float64: centre, size, nyu40 id of instances 1, 2, ...; zeros where
   an instance has no vertex.
 
-The card's details have the alignment (16 numbers, row-major) from the mesh's own frame.
+The store's attributes say which classes are judged (see scene_set). A scene's card has in its details the alignment (16 numbers, row-major) from the mesh's own frame.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from cache.arrays import read_whole, write_array
 from cache.card import Card, CardError
-from cache.scene_group import CARD_KEY, list_scenes, scene_card
+from cache.scene_group import CARD_KEY, Listing, Member, find_member
 
 SCHEMA_VERSION = 1
 KIND = "annotated scan"
@@ -50,12 +50,16 @@ def write_scan(path: Path, arrays: Mapping[str, NDArray[Any]], card: Card) -> No
     group.update_attributes({CARD_KEY: card.to_dict()})
 
 
-def read_scan(store: Path, scene_id: str) -> Scan:
-    """Read one scene, checksums verified. Raises CardError if it is not there or not whole."""
+def read_scan(store: Path, scene_id: str, member: Member | None = None) -> Scan:
+    """Read one scene, checksums verified. Raises CardError if it is not there or not whole.
+
+    `member` is the scene, if it was read already.
+    """
     path = store / scene_id
-    card = scene_card(store, scene_id)
-    if card is None:
+    member = member or find_member(store, scene_id)
+    if member is None:
         raise CardError(f"{path} is missing or incomplete; run prepare scannet again")
+    card = member.card
     remedy = f"; delete {path} and run prepare scannet again"
     found = {name: read_whole(path / name, remedy) for name in _TYPES if (path / name).is_dir()}
     return Scan(
@@ -70,11 +74,9 @@ def read_scan(store: Path, scene_id: str) -> Scan:
     )
 
 
-def scenes_of(store: Path, split: str, *, annotated: bool = True) -> Iterator[str]:
+def scenes_of(listing: Listing, split: str, *, annotated: bool = True) -> Iterator[str]:
     """Names of the scenes of a split, with annotations or also without, in order."""
-    for scene_id in list_scenes(store):
-        card = scene_card(store, scene_id)
-        if card is None or card.inputs["split"] != split:
-            continue
-        if card.details["annotated"] or not annotated:
+    for scene_id, member in listing.members.items():
+        card = member.card
+        if card.inputs["split"] == split and (card.details["annotated"] or not annotated):
             yield scene_id

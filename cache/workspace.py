@@ -68,8 +68,17 @@ class Workspace:
         return self.root / "objects"
 
     @property
-    def scans(self) -> Path:
-        """Annotated scans, one Zarr group."""
+    def all_scans(self) -> Path:
+        """All prepared scene data sets."""
+        return self.root / "scans"
+
+    def scans(self, name: str) -> Path:
+        """A prepared scene data set, one Zarr group."""
+        return self.all_scans / f"{name}.zarr"
+
+    @property
+    def earlier_scans(self) -> Path:
+        """Where version 0.1 kept ScanNet's scans, without their classes."""
         return self.root / "scans.zarr"
 
     def objects(self, name: str) -> Path:

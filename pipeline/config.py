@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from stages.settings import ConfigError, S, _message
+from stages.training.tasks.names import TaskName
 
 if TYPE_CHECKING:
     pass
@@ -28,10 +29,7 @@ SECTIONS = (
     "teacher_train",
     "pretrain",
     "prepare",
-    "classification",
-    "parts",
-    "detection",
-    "segmentation",
+    *(task.value for task in TaskName),
 )
 
 

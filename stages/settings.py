@@ -16,12 +16,32 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
+    def _rest_as_it_was(cls, value: Any, info: ValidationInfo) -> Any:
+        """Of a part that has its own defaults here, what is not named keeps those."""
+        default = cls.model_fields[str(info.field_name)].default
+        if isinstance(value, dict) and isinstance(default, Settings):
+            return _over(default.model_dump(), value)
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
     def _true_is_not_one(cls, value: Any, info: ValidationInfo) -> Any:
         """Python takes `true` for 1; who writes it for a number meant something else."""
         kind: Any = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and kind is not bool and bool not in get_args(kind):
             raise ValueError(f"expected no true or false here, found {str(value).lower()}")
         return value
+
+
+def _over(values: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Values with some of them changed, in parts of parts too."""
+    merged = dict(values)
+    for key, value in changes.items():
+        there = merged.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            value = _over(there, value)
+        merged[key] = value
+    return merged
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -76,7 +76,7 @@ def _draw_scenes(scenes: list[str], paths: Workspace, num_frames: int) -> None:
     from stages.report.figures import frame_sheet, scan_sheet
 
     extracted = list_scenes(paths.points)
-    prepared = scan_sheet.prepared_scenes(paths.scans)
+    prepared = scan_sheet.prepared_scenes(sorted(paths.all_scans.glob("*.zarr")))
     for scene_id in scenes:
         if scene_id not in extracted and scene_id not in prepared:
             there = names((*extracted, *prepared)) if extracted or prepared else "none"
@@ -84,7 +84,7 @@ def _draw_scenes(scenes: list[str], paths: Workspace, num_frames: int) -> None:
     for scene_id in scenes:
         if scene_id not in extracted:
             out = paths.figures / f"scan_{scene_id}.png"
-            typer.echo(scan_sheet.run_prepared(paths.scans, [scene_id], out=out))
+            typer.echo(scan_sheet.run_prepared({scene_id: prepared[scene_id]}, out=out))
         else:
             out = paths.figures / f"frames_{scene_id}.png"
             typer.echo(frame_sheet.run(scene_id, frames=paths.frames, points=paths.points,
@@ -95,7 +95,8 @@ def _draw_workspace(paths: Workspace, num_frames: int) -> None:
     from stages.report.figures import frame_sheet, scan_sheet
 
     extracted = frame_sheet.example_scenes(paths.frames, paths.points)
-    scans = scan_sheet.prepared_scenes(paths.scans)[:num_frames]
+    prepared = scan_sheet.prepared_scenes(sorted(paths.all_scans.glob("*.zarr")))
+    scans = dict(list(prepared.items())[:num_frames])
     if not extracted and not scans and not paths.sample.is_dir():
         raise ConfigError(
             f"{paths.root}: no extracted frames, prepared scans or sample world there; run extract, "
@@ -110,4 +111,4 @@ def _draw_workspace(paths: Workspace, num_frames: int) -> None:
         )  # fmt: skip
     elif scans:
         out = paths.figures / "scans.png"
-        typer.echo(scan_sheet.run_prepared(paths.scans, scans, out=out))
+        typer.echo(scan_sheet.run_prepared(scans, out=out))

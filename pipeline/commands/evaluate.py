@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cache.workspace import Workspace
-from pipeline.commands.finetune import store_of
-from pipeline.commands.options import DEFAULT_ROOT, Debug, Device, Root, need, open_device
+from pipeline.choices import need
+from pipeline.commands.options import DEFAULT_ROOT, Debug, Device, Root, open_device
 from stages.settings import ConfigError
+from stages.training.tasks.names import TaskName
+from stages.training.tasks.table import description_of
 
 if TYPE_CHECKING:
     from stages.training.finetuning.evaluate import Evaluated
-
-if TYPE_CHECKING:
     from stages.training.tasks.finetune_config import FinetuneConfig
 
 
@@ -39,7 +39,7 @@ def evaluate(
     Also of a run that was stopped, or goes on. What is found is kept in the run's folder.
     """
     from cache.checkpoint import has_checkpoint
-    from pipeline.commands.starts import find_finetuned
+    from pipeline.starts import find_finetuned
 
     paths = Workspace(workspace)
     run = find_finetuned(run)
@@ -48,8 +48,8 @@ def evaluate(
 
     from stages.training.finetuning import evaluate as stage
 
-    def prepared(settings: "FinetuneConfig") -> Path:
-        store = store_of(settings, paths)
+    def prepared(task: TaskName, settings: "FinetuneConfig") -> Path:
+        store = description_of(task).store(settings, paths)
         need(store, "run prepare first, or name the workspace that has it")
         return store
 

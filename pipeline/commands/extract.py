@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cache.frames import KEPT
 from cache.workspace import Workspace
 from pipeline.commands.options import (
     DEFAULT_ROOT,
@@ -129,6 +128,8 @@ def print_scene_list(found: "SceneList", *, official: bool) -> None:
 
 def print_extract_report(report: "ExtractReport", paths: Workspace) -> None:
     """Say what was kept, rejected by reason, failed and why."""
+    from cache.frames import KEPT
+
     rejected = {reason: n for reason, n in sorted(report.statuses.items()) if reason != KEPT}
     typer.echo(
         f"extract: {counted(report.extracted, 'scene')} extracted, {report.complete_before} complete before, "

@@ -133,12 +133,6 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def need(path: Path, todo: str) -> None:
-    """Raise ConfigError if what an earlier step makes is not there; `todo` says which step."""
-    if not path.exists():
-        raise ConfigError(f"{path}: not there; {todo}")
-
-
 def open_device(name: str) -> "torch.device":
     """The device of --device. Raises ConfigError if this machine has none such."""
     from stages.machine.device import choose_device

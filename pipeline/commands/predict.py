@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cache.workspace import Workspace
-from pipeline.commands.options import DEFAULT_ROOT, Debug, Device, Root, need, open_device
+from pipeline.commands.options import DEFAULT_ROOT, Debug, Device, Root, open_device
 from stages.settings import ConfigError
 
 
@@ -26,21 +26,25 @@ def predict(
 
     One text file a scan with an nyu40 id a line, in the mesh's order, and a zip of them all.
     """
-    from cache.runs import read_result
+    from cache.runs import read_card, read_result
     from cache.scans import scenes_of
-    from pipeline.commands.starts import find_finetuned
+    from cache.scene_group import Listing
+    from pipeline.choices import need_scans
+    from pipeline.starts import find_finetuned
 
     paths = Workspace(workspace)
     run = find_finetuned(run, "segmentation")
+    card = read_card(run)
     if read_result(run) is None:
         raise ConfigError(f"{run}: not finished yet; the same finetune command goes on with it")
-    need(paths.scans, "run prepare scannet first")
-    if not any(scenes_of(paths.scans, split, annotated=False)):
-        raise ConfigError(f"--split {split}: {paths.scans} has no scan of it; run prepare scannet")
+    data = card.config.get("data", "scannet") if card else "scannet"
+    store = need_scans(paths, data)
+    if not any(scenes_of(Listing.read(store), split, annotated=False)):
+        raise ConfigError(f"--split {split}: {store} has no scan of it; run prepare {data}")
 
     from pipeline.words import counted
     from stages.training.finetuning import predict as stage
 
     out = out or run / "predictions" / split
-    count = stage.run(run, paths.scans, split, out, device=open_device(device))
+    count = stage.run(run, store, split, out, device=open_device(device))
     typer.echo(f"predict: {counted(count, 'scan')} of {split}; in {out} and {out}.zip")

@@ -1,12 +1,12 @@
 """The command `prepare`: downstream data sets into the cache."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cache.workspace import Workspace
+from pipeline.choices import DataSet
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -28,15 +28,6 @@ from stages.settings import ConfigError
 if TYPE_CHECKING:
     from stages.precompute.downstream.prepare_objects import ObjectsReport
     from stages.precompute.downstream.prepare_scans import ScansReport
-
-
-class DataSet(StrEnum):
-    """What `prepare` can prepare."""
-
-    MODELNET40 = "modelnet40"
-    SHAPENETPART = "shapenetpart"
-    SCANOBJECTNN = "scanobjectnn"
-    SCANNET = "scannet"
 
 
 _OBJECTS: dict[DataSet, Literal["modelnet40", "shapenetpart", "scanobjectnn"]] = {
@@ -110,10 +101,10 @@ def _prepare_scannet(
 
     with wrong_usage():
         report = stage.run(
-            root=root, store=paths.scans, votenet=votenet_dir, workers=workers or num_cores(),
+            root=root, store=paths.scans(DataSet.SCANNET.value), votenet=votenet_dir, workers=workers or num_cores(),
             overwrite=overwrite,
         )  # fmt: skip
-    print_scans_report(report, paths.scans)
+    print_scans_report(report, paths.scans(DataSet.SCANNET.value))
     if report.failed:
         raise Failure(f"{len(report.failed)} scenes failed, see above")
     if strict and report.missing:

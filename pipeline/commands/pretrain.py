@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cache.workspace import Workspace
+from pipeline.choices import Choices, need
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -15,11 +15,10 @@ from pipeline.commands.options import (
     Root,
     exit_if_stopped,
     is_first_process,
-    need,
     open_device,
 )
-from pipeline.commands.probe import probe_what_is_there
-from pipeline.config import load_section
+from pipeline.probes import probe_what_is_there
+from pipeline.words import print_training
 
 StopAfter = Annotated[
     int | None,
@@ -43,16 +42,18 @@ def pretrain(
     finished one, what is missing of that and of its curves is made. SIGTERM, Ctrl-C and a closed
     terminal save first; the exit code is then 143, 130 or 129.
     """
-    paths = Workspace(workspace)
+    choices = Choices.of(config, overrides, workspace)
+    paths = choices.paths
     need(paths.points, "run extract first, or copy it here")
 
-    from pipeline.words import print_training
-    from stages.report.figures.curves import draw_missing_curves
-    from stages.training.pretraining import pretrain as stage
     from stages.training.pretraining.config import PretrainConfig
 
-    settings = load_section(config, "pretrain", PretrainConfig, overrides)
+    settings = choices.section("pretrain", PretrainConfig)
     need(paths.prefixes(settings.teacher), "run teacher-cache first")
+
+    from stages.report.figures.curves import draw_missing_curves
+    from stages.training.pretraining import pretrain as stage
+
     out = paths.pretrained(settings.name)
     outcome = stage.run(
         settings,
@@ -71,5 +72,5 @@ def pretrain(
         if outcome is None or outcome.finished:
             if not draw_missing_curves(out):
                 typer.echo("  matplotlib is not installed, so no curves.png")
-            probe_what_is_there(out, device, config, overrides, paths)
+            probe_what_is_there(out, device, choices)
     exit_if_stopped(outcome)

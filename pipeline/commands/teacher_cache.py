@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cache.workspace import Workspace
+from pipeline.choices import need
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -18,7 +19,6 @@ from pipeline.commands.options import (
     Root,
     Strict,
     ending_on_signals,
-    need,
     num_cores,
     open_device,
 )

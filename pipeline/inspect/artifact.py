@@ -43,7 +43,7 @@ def inspect_path(path: Path, *, verify: bool, sens: Path | None) -> bool:
         return inspect_checkpoint(path, verify=verify)
     if path.suffix == ".zarr" and path.parent.name == "objects":
         return inspect_objects(path, verify=verify)
-    if path.name == "scans.zarr":
+    if path.suffix == ".zarr" and path.parent.name == "scans":
         return inspect_scans(path, verify=verify)
     if path.name == "points.zarr":
         return inspect_extracted(Workspace(path.parent), verify=verify)
@@ -97,8 +97,8 @@ def _parts(paths: Workspace, verify: bool) -> Iterator[Callable[[], bool]]:
         )
     for store in sorted(paths.root.glob("objects/*.zarr")):
         yield partial(inspect_objects, store, verify=verify)
-    if paths.scans.is_dir():
-        yield partial(inspect_scans, paths.scans, verify=verify)
+    for store in sorted(paths.all_scans.glob("*.zarr")):
+        yield partial(inspect_scans, store, verify=verify)
     for pattern in ("pretrain/*", "finetune/*/*/seed*"):
         for folder in sorted(filter(is_run, paths.root.glob(pattern))):
             yield partial(inspect_run, folder, verify=verify)
@@ -133,6 +133,6 @@ def _inspect_sample(path: Path) -> bool:
 def _unknown(path: Path) -> ConfigError:
     return ConfigError(
         f"{path}: expected a .sens, a workspace, its points.zarr, sample/ or captions.parquet, or "
-        "one scene: points.zarr/<scene> or frames/<scene>.parquet, something in teacher/ or objects/, "
-        "scans.zarr, a run in pretrain/ or finetune/, or one of its checkpoints"
+        "one scene: points.zarr/<scene> or frames/<scene>.parquet, something in teacher/, objects/ or "
+        "scans/, a run in pretrain/ or finetune/, or one of its checkpoints"
     )

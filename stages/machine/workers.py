@@ -10,13 +10,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.sharedctypes import RawArray
 from typing import Any, Generic, Protocol, TypeVar
+
+from stages.machine.pool import Pool
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -137,12 +139,7 @@ def _run_pool(
     update: Callable[[int], None],
 ) -> Iterator[tuple[int, Outcome[Job, Result] | None]]:
     """Yield (job index, outcome), outcome None for jobs that were running when a worker died."""
-    executor = ProcessPoolExecutor(
-        min(workers, len(batch)),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(progress,),
-    )
+    executor = Pool(min(workers, len(batch)), _start_worker, (progress,))
     with _listening() as interrupt:
         try:
             waiting: dict[Future[Outcome[Job, Result]], int] = {
@@ -164,7 +161,7 @@ def _run_pool(
             _shut_down(executor)
 
 
-def _shut_down(executor: ProcessPoolExecutor) -> None:
+def _shut_down(executor: Pool) -> None:
     """Let the running jobs end, start no more; Ctrl-C meanwhile kills them."""
     try:
         executor.shutdown(wait=True, cancel_futures=True)

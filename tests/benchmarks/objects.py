@@ -27,6 +27,7 @@ from stages.precompute.downstream import prepare_objects
 from stages.precompute.downstream.prepare_objects import ObjectsConfig
 from stages.sources import modelnet40
 from stages.training.augment import draw_points, scale_and_translate
+from stages.training.augmentation import SCALE, TRANSLATION
 from stages.training.networks.classifier import PointClassifier
 from stages.training.networks.shapes import ClassifierShape
 from stages.training.tasks.shapes import Shapes, load_shapes
@@ -67,7 +68,9 @@ def resident_batch(shapes: Shapes, rows: Tensor, seed: int) -> Tensor:
 
 def _drawn(pool: Tensor, seed: int) -> Tensor:
     draws = plain_draws(seed, len(pool), pool.device)
-    return scale_and_translate(draw_points(pool, POINTS, draws), draws)
+    return scale_and_translate(
+        draw_points(pool, POINTS, draws), draws, scale=SCALE, translation=TRANSLATION
+    )
 
 
 def epoch_rate(

@@ -25,6 +25,7 @@ from stages.loop.optim import parameter_groups
 from stages.loop.random_numbers import plain_draws
 from stages.machine.device import autocast_dtype, choose_device
 from stages.training.augment import draw_points, scale_and_translate
+from stages.training.augmentation import SCALE, TRANSLATION
 from stages.training.networks.concepts import ConceptModule
 from stages.training.networks.shapes import StudentShape
 from stages.training.networks.student import Student
@@ -123,7 +124,9 @@ def our_clouds(stored: Tensor, seed: int) -> Tensor:
     """Draw, normalise, scale and shift all at once, on the device."""
     draws = plain_draws(seed, len(stored), stored.device)
     points = draw_points(stored.float() * 1e-3, DRAWN, draws)
-    return scale_and_translate(normalise(points, "unit_sphere"), draws)
+    return scale_and_translate(
+        normalise(points, "unit_sphere"), draws, scale=SCALE, translation=TRANSLATION
+    )
 
 
 def seconds_a_step(step: Callable[[], None], device: torch.device, repeats: int) -> float:

@@ -1,17 +1,34 @@
-"""Pools whose processes are killed as soon as they are given something, as for want of memory."""
+"""Pools whose processes are killed, as for want of memory, at the worst moments."""
 
 import os
 import signal
-from concurrent.futures import Future, ProcessPoolExecutor
+import time
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
+from stages.machine.pool import Pool
 
-class KilledPool(ProcessPoolExecutor):
-    """Stands in for `ProcessPoolExecutor` where a stage makes its pool."""
+
+class KilledPool(Pool):
+    """Stands in for `Pool` where a stage makes one: killed as soon as it is given something."""
 
     def submit(self, *arguments: Any, **named: Any) -> Future[Any]:
         """Submit, and kill every process: a spawned one has not even begun by then."""
         future = super().submit(*arguments, **named)
         for process in list((self._processes or {}).values()):
-            os.kill(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it is dead, and was waited for
+                os.kill(process.pid, signal.SIGKILL)
         return future
+
+
+class DiesWhileStarting(Pool):
+    """The first process dies while the second starts, and that is noticed at once."""
+
+    def _spawn_process(self) -> None:
+        if self._processes:
+            (first,) = self._processes.values()
+            os.kill(first.pid, signal.SIGKILL)
+            while self._executor_manager_thread is not None and not self._broken:
+                time.sleep(0.01)
+        super()._spawn_process()

@@ -8,6 +8,8 @@ from pipeline.config import load_section, shipped_configs
 from stages.precompute.recordings.extract_scene import ExtractConfig
 from stages.settings import ConfigError, validated
 from stages.training.pretraining.config import PretrainConfig
+from stages.training.tasks.names import TaskName
+from stages.training.tasks.table import description_of
 
 SCHEMAS = {"extract": ExtractConfig}
 
@@ -146,3 +148,14 @@ def test_a_stored_configuration_of_another_version_is_one_clear_error() -> None:
         "an artifact's configuration is of another version: "
         "seed: expected no true or false here, found true; gone: Extra inputs are not permitted"
     )
+
+
+def test_what_a_part_does_not_name_stays_the_tasks_own(tmp_path: Path) -> None:
+    """Of a part with its own defaults, as detection's training has, one value can be changed."""
+    config = description_of(TaskName.DETECTION).config
+    (tmp_path / "own.yaml").write_text("detection: {training: {epochs: 3}, encoder: {depth: 2}}")
+    found = load_section(str(tmp_path / "own.yaml"), "detection", config)
+    assert (found.training.epochs, found.encoder.depth) == (3, 2)
+    plain = config()
+    assert found.training.model_copy(update={"epochs": plain.training.epochs}) == plain.training
+    assert found.encoder.num_patches == plain.encoder.num_patches == 2048

@@ -74,7 +74,7 @@ def test_without_any_data(tmp_path: Path) -> None:
     (tmp_path / "finetune").mkdir()
     error = refused(tmp_path, *COMMON)
     assert isinstance(error, ConfigError)
-    assert "scans.zarr: not there; run prepare first" in str(error)
+    assert "scans: not there; run prepare first" in str(error)
     (tmp_path / "objects").mkdir()
     error = refused(tmp_path, *COMMON)
     assert isinstance(error, ConfigError)

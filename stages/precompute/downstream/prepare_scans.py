@@ -11,7 +11,7 @@ import numpy as np
 
 from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import commit, lock, partial_path, sweep
-from cache.scannet_classes import DETECTION_IDS
+from cache.scannet_classes import SCANNET
 from cache.scans import KIND, SCHEMA_VERSION, write_scan
 from cache.scene_group import create_group, scene_card
 from stages.machine.progress import Progress
@@ -131,7 +131,7 @@ def _plan(
 def _make_store(store: Path) -> None:
     """Only once there is a scene: an empty store would be taken for a prepared data set."""
     with lock(store.parent / ".locks" / store.name, wait=True):
-        create_group(store, {})
+        create_group(store, SCANNET.attributes())
 
 
 def _has_votenet(folder: Path, scene_id: str) -> bool:
@@ -198,7 +198,7 @@ def _card(job: _Job, scan: AnnotatedScan) -> Card:
     counts = {
         "vertices": len(scan.vertices),
         "instances": int((boxes[:, 6] > 0).sum()),
-        "detection_boxes": int(np.isin(boxes[:, 6], DETECTION_IDS).sum()),
+        "detection_boxes": int(np.isin(boxes[:, 6], SCANNET.detection.ids).sum()),
     }
     details = {
         "annotated": scan.semantic is not None,

@@ -4,10 +4,9 @@ What the bytes say (corrupt, cut off) makes an image invalid. A process that die
 nothing of them: its images are tried again one by one, and one at which it happens again is an error.
 """
 
-import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
@@ -15,6 +14,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.machine.pool import Pool
 from stages.machine.workers import prepare_worker
 from stages.precompute.teacher.clip_images import Pixels, Preprocessing
 
@@ -46,19 +46,13 @@ class Decoder:
 
     def __init__(self, preprocessing: Preprocessing, workers: int) -> None:
         self._preprocessing, self._workers = preprocessing, workers
-        self._others = set(multiprocessing.active_children())
         self._pool = _new_pool(workers)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        # Nobody waits for a result any more; but a pool that breaks while it starts a process waits for that
-        # one, and would for ever.
-        for child in set(multiprocessing.active_children()) - self._others:
-            child.kill()
-        self._pool.shutdown(wait=True)
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     def submit(self, images: Sequence[bytes], names: Sequence[str]) -> "Pending":
         """Start to decode a batch; `names` are for errors."""
@@ -122,8 +116,7 @@ class _ThisProcess(Executor):
 def _new_pool(workers: int) -> Executor:
     if not workers:
         return _ThisProcess()
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=prepare_worker)
+    return Pool(workers, prepare_worker)
 
 
 def decode_batch(preprocessing: Preprocessing, images: Sequence[bytes]) -> Decoded:

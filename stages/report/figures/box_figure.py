@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.commit import commit, partial_path
-from stages.training.tasks.detection.scenes import CLASSES
+from stages.report.figures.palette import class_colors
 
 KINDS = ("true", "predicted")
 EDGES = (
@@ -16,13 +16,12 @@ EDGES = (
 )  # fmt: skip
 
 
-def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
+def draw_boxes(shown: Sequence[Mapping[str, Any]], names: Sequence[str], file: Path) -> Path:
     """Draw some scenes from above at a slant, a row each: true boxes left, predicted right."""
-    from matplotlib import colormaps
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-    colors = colormaps["tab20"].colors  # type: ignore[attr-defined]
+    colors = class_colors(names) / 255
     figure = Figure(figsize=(11, 4.6 * len(shown)), layout="constrained")
     axes = figure.subplots(len(shown), 2, squeeze=False, subplot_kw={"projection": "3d"})
     for row, scene in zip(axes, shown, strict=True):
@@ -38,12 +37,12 @@ def draw_boxes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
             axis.scatter(*points.T, s=2.5, c="#8d929b", linewidths=0)
             boxes = scene[kind]
             for box, label in zip(boxes, scene[f"{kind}_class"], strict=True):
-                _draw_box(axis, np.array(box) / 100, colors[label % len(colors)])
+                _draw_box(axis, np.array(box) / 100, colors[label])
             axis.set_title(f"{scene['scene']}: {len(boxes)} {kind}", fontsize=10)
     labels = sorted(
         {label for scene in shown for kind in KINDS for label in scene[f"{kind}_class"]}
     )
-    lines = [Line2D([], [], color=colors[n % len(colors)], label=CLASSES[n]) for n in labels]
+    lines = [Line2D([], [], color=colors[n], label=names[n]) for n in labels]
     figure.legend(handles=lines, loc="outside lower center", ncols=9, fontsize=8, frameon=False)
     with partial_path(file) as partial:
         figure.savefig(partial, dpi=100, format="png")

@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from cache.commit import commit, partial_path
-from cache.runs import read_metrics, read_result
+from cache.runs import FINE_TUNING, read_card, read_metrics, read_result
+from stages.training.pretraining.config import PANELS
+from stages.training.tasks.names import TaskName
+from stages.training.tasks.table import description_of
 
 # A panel is a title and the keys that it shows; what was not logged is left out.
-PANELS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("loss", ("loss", "val_loss")),
-    ("R2 on held frames", ("val_r2", "val_direction_r2")),
-    ("retrieval among held frames", ("val_top1", "val_top5", "chance_top1", "chance_top5")),
-    ("accuracy", ("val_accuracy", "val_class_accuracy")),
-    ("mean IoU", ("val_instance_miou", "val_class_miou", "val_miou")),
-    ("average precision", ("val_ap25", "val_ap50")),
+Panels = tuple[tuple[str, tuple[str, ...]], ...]
+LOSS: Panels = (("loss", ("loss", "val_loss")),)
+OF_THE_LOOP: Panels = (
     ("learning rate", ("lr",)),
     ("gradient norm", ("grad_norm",)),
     ("samples a second", ("samples_per_s",)),
@@ -37,7 +36,7 @@ def draw_curves(run: Path, file: Path) -> bool:
     lines = read_metrics(run)
     bars = (read_result(run) or {}).get("bars", {})
     logged = set().union(*lines) if lines else set()
-    panels = [(title, keys) for title, keys in PANELS if logged & set(keys)]
+    panels = [(title, keys) for title, keys in _panels(run) if logged & set(keys)]
     if not panels:
         return True
     columns = 3
@@ -52,6 +51,17 @@ def draw_curves(run: Path, file: Path) -> bool:
         figure.savefig(partial, dpi=110, format="png")
         commit(partial, file)
     return True
+
+
+def _panels(run: Path) -> Panels:
+    """What a run logs, by what it is: each kind of training says its own."""
+    card = read_card(run)
+    kind = card.kind if card else ""
+    if kind.startswith(FINE_TUNING):
+        own = description_of(TaskName(kind.removeprefix(f"{FINE_TUNING}: "))).panels
+    else:
+        own = PANELS
+    return (*LOSS, *own, *OF_THE_LOOP)
 
 
 def _draw_panel(

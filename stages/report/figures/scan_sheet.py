@@ -4,7 +4,7 @@ Of the meshes of a ScanNet folder, or of scans that were prepared, which have ve
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.scans import read_scan, scenes_of
-from cache.scene_group import list_scenes
+from cache.scene_group import Listing
+from cache.scene_set import Classes, SceneSet
 from stages.geometry.meshes import Mesh, normals, sample_surface
 from stages.report.figures.drawing import (
     FROM_Z_UP,
@@ -23,7 +24,7 @@ from stages.report.figures.drawing import (
     splat,
     towards_eye,
 )
-from stages.report.figures.palette import UNLABELLED, nyu40_colors
+from stages.report.figures.palette import UNLABELLED, class_colors, nyu40_colors
 from stages.sources.ply import read_mesh_ply
 from stages.sources.scannet_layout import SPLITS
 
@@ -50,33 +51,51 @@ def run(folders: list[Path], *, out: Path) -> Path:
     return save_grid(out, tiles, columns=3)
 
 
-def prepared_scenes(store: Path) -> list[str]:
-    """Ids of the prepared scans, annotated ones first; empty if there are none."""
-    annotated = [scene_id for split in SPLITS for scene_id in scenes_of(store, split)]
-    return [*annotated, *(scene for scene in list_scenes(store) if scene not in annotated)]
+def prepared_scenes(stores: Iterable[Path]) -> dict[str, Listing]:
+    """Prepared scans by their ids, with the set that each is of; of each set annotated ones first."""
+    found: dict[str, Listing] = {}
+    for store in stores:
+        listing = Listing.read(store)
+        annotated = [scene_id for split in SPLITS for scene_id in scenes_of(listing, split)]
+        found |= dict.fromkeys(annotated, listing) | dict.fromkeys(
+            (scene for scene in listing.members if scene not in annotated), listing
+        )
+    return found
 
 
-def run_prepared(store: Path, scene_ids: Sequence[str], *, out: Path) -> Path:
-    """Draw prepared scans of the Zarr group `store`, a row each, to a PNG. Raises CardError."""
-    tiles = [tile for scene_id in scene_ids for tile in _prepared_tiles(store, scene_id)]
+def run_prepared(scenes: Mapping[str, Listing], *, out: Path) -> Path:
+    """Draw prepared scans, a row each, to a PNG. Raises CardError."""
+    tiles = [
+        tile for scene_id, store in scenes.items() for tile in _prepared_tiles(store, scene_id)
+    ]
     return save_grid(out, tiles, columns=3)
 
 
-def _prepared_tiles(store: Path, scene_id: str) -> list[Tile]:
-    scan = read_scan(store, scene_id)
+def _prepared_tiles(store: Listing, scene_id: str) -> list[Tile]:
+    scan = read_scan(store.path, scene_id, store.members[scene_id])
+    classes = SceneSet.of(store.attributes, where=str(store.path)).segmentation
     none = np.zeros(len(scan.vertices), np.uint16)
     instance = none if scan.instance is None else scan.instance
     shown = _below_ceiling(scan.vertices)
     without = "" if scan.semantic is not None else ": not annotated"
     columns = {
         f"{scene_id}: prepared, {scan.split}": scan.colors,
-        f"{CLASSES}{without}": nyu40_colors(none if scan.semantic is None else scan.semantic),
+        f"the {len(classes)} classes{without}": _class_colors(
+            none if scan.semantic is None else scan.semantic, classes
+        ),
         f"objects{without}": _random_colors(int(instance.max(initial=0)))[instance],
     }
     turned = scan.vertices[shown] @ FROM_Z_UP.T
     return [
         label(splat(turned, colors[shown], STEEP_VIEW), title) for title, colors in columns.items()
     ]
+
+
+def _class_colors(ids: NDArray[np.integer], classes: Classes) -> NDArray[np.uint8]:
+    """A colour (V, 3) for each id; one grey for all that is not judged."""
+    table = np.full((max(256, int(ids.max(initial=0)) + 1), 3), UNLABELLED, np.uint8)
+    table[list(classes.ids)] = class_colors(classes.names)[:-1]
+    return table[ids]
 
 
 def _below_ceiling(points: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:

@@ -8,28 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cache.commit import commit, partial_path
-from cache.scannet_classes import CLASSES, SEGMENTATION_IDS
-from stages.report.figures.palette import UNLABELLED, nyu40_colors
+from stages.report.figures.palette import UNLABELLED, class_colors
 
 COLUMNS = ("true", "predicted", "wrong")
 UNDER_CEILING = 0.75  # of the height; what is above would hide the rest
 RIGHT = (216, 219, 224)
 
 
-def scene_colors(scene: Mapping[str, Any], column: str) -> NDArray[np.uint8]:
+def scene_colors(scene: Mapping[str, Any], column: str, names: Sequence[str]) -> NDArray[np.uint8]:
     """A colour (N, 3) for each point: its class, or in `wrong` the predicted one where it is wrong.
 
-    Points that nobody annotated are grey, and never wrong.
+    `names` are the classes'. Points that nobody annotated are grey, and never wrong.
     """
     true, predicted = np.array(scene["true"]), np.array(scene["predicted"])
-    ids = np.array((*SEGMENTATION_IDS, 0))  # class -1, unlabelled, is the last
+    palette = class_colors(names)
     if column != "wrong":
-        return nyu40_colors(ids[true if column == "true" else predicted])
-    colors = np.where((true == predicted)[:, None], RIGHT, nyu40_colors(ids[predicted]))
+        return palette[true if column == "true" else predicted]
+    colors = np.where((true == predicted)[:, None], RIGHT, palette[predicted])
     return np.where((true < 0)[:, None], UNLABELLED, colors).astype(np.uint8)
 
 
-def draw_scenes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
+def draw_scenes(shown: Sequence[Mapping[str, Any]], names: Sequence[str], file: Path) -> Path:
     """Draw some scenes from above at a slant, a row each."""
     from matplotlib.figure import Figure
 
@@ -44,28 +43,26 @@ def draw_scenes(shown: Sequence[Mapping[str, Any]], file: Path) -> Path:
             axis.set_axis_off()
             axis.set_box_aspect(extent, zoom=1.25)
             axis.view_init(elev=55, azim=-60)
-            colors = scene_colors(scene, column)[below] / 255
+            colors = scene_colors(scene, column, names)[below] / 255
             axis.scatter(*points[below].T, s=4, c=colors, linewidths=0, depthshade=False)
             axis.set_title(
                 f"{scene['scene']}: {column}" if column == "true" else column, fontsize=10
             )
-    _legend(figure, shown)
+    _legend(figure, shown, names)
     with partial_path(file) as partial:
         figure.savefig(partial, dpi=100, format="png")
         commit(partial, file)
     return file
 
 
-def _legend(figure: Any, shown: Sequence[Mapping[str, Any]]) -> None:
+def _legend(figure: Any, shown: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
     from matplotlib.patches import Patch
 
     used = sorted(
         {label for scene in shown for key in ("true", "predicted") for label in scene[key]}
     )
     patches = [
-        Patch(
-            color=nyu40_colors(np.array([SEGMENTATION_IDS[label]]))[0] / 255, label=CLASSES[label]
-        )
+        Patch(color=class_colors(names)[label] / 255, label=names[label])
         for label in used
         if label >= 0
     ]

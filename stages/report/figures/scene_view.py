@@ -9,18 +9,16 @@ from numpy.typing import NDArray
 
 from cache.commit import commit, partial_path
 from stages.report.figures.box_figure import EDGES, corners_of
-from stages.report.figures.palette import nyu40_colors
+from stages.report.figures.palette import class_colors
 from stages.report.figures.scene_figure import COLUMNS, scene_colors
 
 Choice = tuple[str, list[Any]]  # what a button says, and the traces that it shows
 
 
-def view_boxes(
-    shown: Sequence[Mapping[str, Any]], ids: Sequence[int], names: Sequence[str], file: Path
-) -> Path:
+def view_boxes(shown: Sequence[Mapping[str, Any]], names: Sequence[str], file: Path) -> Path:
     """Write a page of scenes with boxes, true thick, predicted thin; the legend switches either off.
 
-    `ids` are the classes' nyu40 ids, whose colours they have, and `names` what they are called.
+    `names` are what the classes are called.
     """
     import plotly.graph_objects as go
 
@@ -29,7 +27,7 @@ def view_boxes(
         points = np.array(scene["points"], np.float32) / np.float32(100)
         traces = [_points(go, points, "rgb(150,155,163)", "points")]
         for kind, width in (("true", 6), ("predicted", 2)):
-            traces.append(_boxes(go, scene, kind, width, ids, names))
+            traces.append(_boxes(go, scene, kind, width, names))
         choices.append((scene["scene"], traces))
     return _write(go, choices, file)
 
@@ -44,7 +42,7 @@ def view_classes(shown: Sequence[Mapping[str, Any]], names: Sequence[str], file:
         for column in COLUMNS:
             label = scene["true" if column == "true" else "predicted"]
             said = [names[number] if number >= 0 else "not annotated" for number in label]
-            trace = _points(go, points, scene_colors(scene, column), column, said)
+            trace = _points(go, points, scene_colors(scene, column, names), column, said)
             choices.append((f"{scene['scene']}, {column}", [trace]))
     return _write(go, choices, file)
 
@@ -76,17 +74,16 @@ def _boxes(
     scene: Mapping[str, Any],
     kind: str,
     width: int,
-    ids: Sequence[int],
     names: Sequence[str],
 ) -> Any:
     """All boxes of a scene as one broken line."""
     x: list[Any] = []
     y: list[Any] = []
     z: list[Any] = []
-    colors, said = [], []
+    colors, said, palette = [], [], _css(class_colors(names))
     for box, label in zip(scene[kind], scene[f"{kind}_class"], strict=True):
         corners = corners_of(np.array(box) / 100)
-        color = _css(nyu40_colors(np.array([ids[label]])))[0]
+        color = palette[label]
         for edge in EDGES:
             for values, axis in ((x, 0), (y, 1), (z, 2)):
                 values += [corners[edge[0], axis], corners[edge[1], axis], None]

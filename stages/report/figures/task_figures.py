@@ -1,7 +1,7 @@
 """Figures of a downstream run: confusions, shapes in their parts' colours, scenes, boxes."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,10 @@ import numpy as np
 
 from cache.commit import commit, partial_path
 from cache.runs import read_shown
-from cache.scannet_classes import DETECTION_IDS
+from cache.scannet_classes import SCANNET
 from stages.report.figures.box_figure import draw_boxes
 from stages.report.figures.scene_figure import draw_scenes
 from stages.report.figures.scene_view import view_boxes, view_classes
-from stages.training.tasks.detection.scenes import CLASSES as DETECTED
 
 MAX_SHAPES = 6
 COLUMNS = ("true", "predicted", "wrong")
@@ -36,10 +35,15 @@ def _pages(final: Mapping[str, Any]) -> dict[str, Callable[[Path], Path]]:
     """What draws each page, by its file's name."""
     pages: dict[str, Callable[[Path], Path]] = {}
     if boxes := final.get("boxes"):
-        pages["boxes.html"] = lambda file: view_boxes(boxes, DETECTION_IDS, DETECTED, file)
+        pages["boxes.html"] = lambda file: view_boxes(boxes, _classes(final), file)
     if scenes := final.get("scenes"):
-        pages["scenes.html"] = lambda file: view_classes(scenes, final["classes"], file)
+        pages["scenes.html"] = lambda file: view_classes(scenes, _classes(final), file)
     return pages
+
+
+def _classes(final: Mapping[str, Any]) -> Sequence[str]:
+    """Names of a task's classes; detections once left them out."""
+    return final.get("classes", SCANNET.detection.names)
 
 
 def _pictures(final: Mapping[str, Any]) -> dict[str, Callable[[Path], Path]]:
@@ -48,9 +52,9 @@ def _pictures(final: Mapping[str, Any]) -> dict[str, Callable[[Path], Path]]:
     if "confusion" in final:
         pictures["confusion.png"] = lambda file: _save(_confusion(final), file)
     if boxes := final.get("boxes"):
-        pictures["boxes.png"] = lambda file: draw_boxes(boxes, file)
+        pictures["boxes.png"] = lambda file: draw_boxes(boxes, _classes(final), file)
     if scenes := final.get("scenes"):
-        pictures["scenes.png"] = lambda file: draw_scenes(scenes, file)
+        pictures["scenes.png"] = lambda file: draw_scenes(scenes, _classes(final), file)
     if "shapes" in final:
         pictures["parts.png"] = lambda file: _save(_parts(final["shapes"]), file)
     return pictures

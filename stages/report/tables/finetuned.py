@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cache.commit import commit, partial_path
+from stages.training.tasks.names import TaskName
+from stages.training.tasks.table import description_of
 
-# The measures that are reported of a task, and what they are called there.
-HEADLINES = {
-    "classification": (("val_accuracy", "accuracy"), ("voting_mean", "accuracy, voting")),
-    "parts": (("val_instance_miou", "instance mIoU"), ("val_class_miou", "class mIoU")),
-    "segmentation": (("val_miou", "mIoU"), ("val_vertices_miou", "mIoU, all vertices")),
-    "detection": (("val_ap25", "AP25"), ("val_ap50", "AP50")),
-}
 Summaries = Mapping[str, Mapping[str, Any]]  # of fine-tunings, by task
 
 
@@ -23,7 +18,7 @@ def print_table(summaries: Summaries, say: Callable[[str], None]) -> None:
     """Say each task's headlines over its seeds, in percent; of one seed that it compares with nothing."""
     say(f"{'task':<15} {'measure':<20} {'mean':>6} {'std':>6}  seeds  from")
     for task, summary in summaries.items():
-        for key, name in HEADLINES[task]:
+        for key, name in description_of(TaskName(task)).headlines:
             if key in summary["measures"]:
                 measure = summary["measures"][key]
                 say(
@@ -50,7 +45,7 @@ def read_table(path: Path) -> dict[str, Any]:
         return {}
     try:
         tasks = json.loads(path.read_bytes())["tasks"]
-        return {task: tasks[task] for task in HEADLINES if task in tasks}
+        return {task.value: tasks[task] for task in TaskName if task in tasks}
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{path}: not a table of finetune-all; move it away") from None
 

@@ -9,11 +9,13 @@ import torch
 
 from cache.checkpoint import has_checkpoint, read_meta
 from cache.runs import read_result, write_json
-from stages.training.finetuning.finetune import build_task, read_run
-from stages.training.finetuning.summary import measures_of, without_shown
+from cache.scene_group import Listing
+from stages.training.finetuning.finetune import read_run
+from stages.training.finetuning.summary import measures_of, split_shown
 from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.names import TaskName
+from stages.training.tasks.table import description_of, work_of
 from stages.training.weights.build import load_model
-from stages.training.weights.first_weights import load_initial
 
 Weights = Literal["last", "best"]
 
@@ -34,29 +36,30 @@ class Evaluated:
 
 def run(
     run: Path,
-    store_of: Callable[[FinetuneConfig], Path],
+    store_of: Callable[[TaskName, FinetuneConfig], Path],
     *,
     weights: Weights = "last",
     device: torch.device,
 ) -> Evaluated:
     """Measure a run's checkpoint as its end does, and write `evaluated_<weights>.json` beside it.
 
-    The run may still be going on. `store_of` gives the store that a task's
-    configuration reads. Raises ValueError if
-    there is no such run or checkpoint, or if the data is not prepared.
+    The run may still be going on. Only the held split is read. `store_of` gives the store that a task's
+    configuration reads. Raises ValueError if there is no such run or checkpoint, or if the data is not
+    prepared.
     """
     task, card, config = read_run(run)
     path = run / weights
     if not has_checkpoint(path):
         raise ValueError(f"{path}: no checkpoint yet; the run saves one as it goes")
-    store = store_of(config)
+    store = store_of(task, config)
     if not store.is_dir():
         raise ValueError(f"{store}: is not there; run prepare first")
-    downstream = build_task(task, config, store, load_initial("scratch"), device)
+    work, listing = work_of(task), Listing.read(store)
+    inputs = work.inputs(config, listing)
+    measure = work.measure(config, listing, device)
     epoch = int(read_meta(path).position["epoch"])
     with torch.no_grad():
-        found = without_shown(downstream.finish(load_model(path).to(device)))
-    inputs = downstream.inputs
+        found, _ = split_shown(measure(load_model(path).to(device)), description_of(task).shown)
     result = read_result(run)
     evaluated = Evaluated(
         task,

@@ -9,22 +9,16 @@ import torch
 
 from cache.card import Card, fingerprint
 from cache.runs import FINE_TUNING, RunFolder, read_card, write_json
+from cache.scene_group import Listing
 from stages.loop.cost import ask_for_patience
 from stages.loop.loop import Outcome, train
 from stages.loop.loop_config import LoopConfig
 from stages.loop.processes import Processes, joined
-from stages.training.finetuning.summary import SHOWN, but_for_seed, summarise, without_shown
-from stages.training.tasks.classification import task as classification
-from stages.training.tasks.classification.config import ClassificationConfig
-from stages.training.tasks.detection import task as detection
-from stages.training.tasks.detection.config import DetectionConfig
+from stages.training.finetuning.summary import but_for_seed, split_shown, summarise
 from stages.training.tasks.downstream import Downstream
 from stages.training.tasks.finetune_config import FinetuneConfig
 from stages.training.tasks.names import TaskName
-from stages.training.tasks.parts import task as parts
-from stages.training.tasks.parts.config import PartsConfig
-from stages.training.tasks.segmentation import task as segmentation
-from stages.training.tasks.segmentation.config import SegmentationConfig
+from stages.training.tasks.table import description_of, work_of
 from stages.training.weights.build import load_model
 from stages.training.weights.first_weights import (
     SCRATCH,
@@ -35,12 +29,6 @@ from stages.training.weights.first_weights import (
 )
 
 KIND, SCHEMA_VERSION = FINE_TUNING, 2
-TASKS: dict[str, type[FinetuneConfig]] = {
-    "classification": ClassificationConfig,
-    "parts": PartsConfig,
-    "segmentation": SegmentationConfig,
-    "detection": DetectionConfig,
-}
 SUMMARY = "result.json"
 
 
@@ -51,6 +39,20 @@ class Finished:
     outcome: Outcome | None
     folder: Path
     summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """What all seeds of a task share."""
+
+    task: TaskName
+    store: Listing
+    initial: Initial
+    device: torch.device
+    processes: Processes
+    overwrite: bool
+    patient: bool
+    say: Callable[[str], None]
 
 
 def run(
@@ -68,28 +70,18 @@ def run(
 ) -> Finished:
     """Fine-tune once for each seed, from `config.training.seed` on, in `out/seed<n>`.
 
-    `init` is a checkpoint or `scratch`. Seeds that are finished are not run again; a stopped one goes
-    on. The table's numbers are of the last epoch. Raises CardError, and ValueError, also if it would
-    take longer than half a day on a CPU and `patient` is false.
+    `init` is a checkpoint or `scratch`. Of seeds that are finished only the cards are read; a stopped
+    one goes on. The table's numbers are of the last epoch. Raises CardError, and ValueError, also if
+    it would take longer than half a day on a CPU and `patient` is false.
     """
-    initial = load_initial(init)
+    initial, listing = load_initial(init), Listing.read(store)
     outcome, folder = None, out
     with joined(device) as processes:
+        fixed = _Fixed(task, listing, initial, device, processes, overwrite, patient, say)
         for number in range(seeds):
             seeded = _with_seed(config, number)
             folder = _seed_folder(out, seeded)
-            outcome = _run_seed(
-                task,
-                seeded,
-                store,
-                initial,
-                folder,
-                device,
-                processes,
-                overwrite,
-                patient,
-                say,
-            )
+            outcome = _run_seed(fixed, seeded, folder)
             if outcome and not outcome.finished:
                 break
         if processes.is_first:
@@ -136,78 +128,51 @@ def _card(task: TaskName, config: FinetuneConfig, inputs: dict[str, str]) -> Car
     return Card(f"{KIND}: {task}", SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
 
 
-def _run_seed(
-    task: TaskName,
-    config: FinetuneConfig,
-    store: Path,
-    initial: Initial,
-    out: Path,
-    device: torch.device,
-    processes: Processes,
-    overwrite: bool,
-    patient: bool,
-    say: Callable[[str], None],
-) -> Outcome | None:
-    downstream = build_task(task, config, store, initial, device)
-    inputs = {**downstream.inputs, "init": _fingerprint(initial)}
-    folder = RunFolder(out, _card(task, config, inputs), overwrite=overwrite)
-    with folder.opened(processes):
+def _run_seed(fixed: _Fixed, config: FinetuneConfig, out: Path) -> Outcome | None:
+    """Train one seed's run; None if it is finished, which is asked before any data is read."""
+    work = work_of(fixed.task)
+    inputs = {**work.inputs(config, fixed.store), "init": _fingerprint(fixed.initial)}
+    folder = RunFolder(out, _card(fixed.task, config, inputs), overwrite=fixed.overwrite)
+    with folder.opened(fixed.processes):
         if folder.is_finished:
             return None
-        if not patient:
-            ask_for_patience(downstream.task, config.training, device)
-        if processes.is_first:
-            say(f"from {initial.source}")
-            for line in describe(downstream.matched):
-                say(f"  {line}")
-            if warning := shown_otherwise(initial, downstream.task.about):
-                say(f"  {warning}")
-        return _train(downstream, config.training, folder, initial.source, device, processes)
+        downstream = work.build(config, fixed.store, fixed.initial, fixed.device)
+        if not fixed.patient:
+            ask_for_patience(downstream.task, config.training, fixed.device)
+        if fixed.processes.is_first:
+            _say_start(fixed, downstream)
+        return _train(fixed, downstream, config.training, folder)
 
 
-def _train(
-    downstream: Downstream,
-    config: LoopConfig,
-    folder: RunFolder,
-    source: str,
-    device: torch.device,
-    processes: Processes,
-) -> Outcome:
+def _say_start(fixed: _Fixed, downstream: Downstream) -> None:
+    fixed.say(f"from {fixed.initial.source}")
+    for line in describe(downstream.matched):
+        fixed.say(f"  {line}")
+    if warning := shown_otherwise(fixed.initial, downstream.task.about):
+        fixed.say(f"  {warning}")
+
+
+def _train(fixed: _Fixed, downstream: Downstream, config: LoopConfig, folder: RunFolder) -> Outcome:
     """Train in an open folder, and at the end measure and write the result."""
+    device, processes = fixed.device, fixed.processes
     outcome = train(downstream.task, config, folder, device=device, processes=processes)
     if outcome.finished and processes.is_first:
         model = load_model(folder.last).to(device)
         with torch.no_grad():
             measured = downstream.finish(model)
-        folder.write_shown({key: measured[key] for key in SHOWN if key in measured})
+        final, shown = split_shown(measured, description_of(fixed.task).shown)
+        folder.write_shown(shown)
         folder.write_result(
             {
                 "run": folder.card.to_dict(),
-                "init": source,
+                "init": fixed.initial.source,
                 "last": outcome.metrics,
                 "best": outcome.best,
-                "final": without_shown(measured),
+                "final": final,
             }
         )
     processes.wait()
     return outcome
-
-
-def build_task(
-    task: str, config: FinetuneConfig, store: Path, initial: Initial, device: torch.device
-) -> Downstream:
-    """Read a task's data and make its network. Raises ValueError if the data is not all there."""
-    match config:
-        case ClassificationConfig():
-            return classification.build(config, store, initial, device)
-        case PartsConfig():
-            return parts.build(config, store, initial, device)
-        case DetectionConfig():
-            return detection.build(config, store, initial, device)
-        case SegmentationConfig():
-            return segmentation.build(config, store, initial, device)
-        case _:
-            raise AssertionError(task)
 
 
 def _fingerprint(initial: Initial) -> str:
@@ -223,10 +188,11 @@ def _fingerprint(initial: Initial) -> str:
     )
 
 
-def read_run(run: Path) -> tuple[str, Card, FinetuneConfig]:
+def read_run(run: Path) -> tuple[TaskName, Card, FinetuneConfig]:
     """Return a run's task, card and configuration. Raises ValueError if a folder holds none."""
     card = read_card(run)
-    task = card.kind.removeprefix(f"{KIND}: ") if card else ""
-    if card is None or task not in TASKS:
+    name = card.kind.removeprefix(f"{KIND}: ") if card else ""
+    if card is None or name not in list(TaskName):
         raise ValueError(f"{run}: expected the folder of a run of finetune, such as .../seed0")
-    return task, card, TASKS[task].model_validate(card.config)
+    task = TaskName(name)
+    return task, card, description_of(task).config.model_validate(card.config)

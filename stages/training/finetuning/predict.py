@@ -9,10 +9,11 @@ import torch
 from cache.commit import commit, partial_path
 from cache.runs import read_card, read_result
 from cache.scans import read_scan, scenes_of
+from cache.scene_group import Listing
 from stages.machine.progress import Progress
 from stages.training.finetuning.finetune import KIND
+from stages.training.tasks.scans import scene_set
 from stages.training.tasks.segmentation.config import SegmentationConfig
-from stages.training.tasks.segmentation.scores import NUM_CLASSES, ids_of
 from stages.training.tasks.segmentation.votes import vote
 from stages.training.weights.build import load_model
 
@@ -30,18 +31,22 @@ def run(run: Path, store: Path, split: str, out: Path, *, device: torch.device) 
             f"{run}: expected a finished run of finetune segmentation, such as .../seed0"
         )
     config = SegmentationConfig.model_validate(card.config)
-    names = list(scenes_of(store, split, annotated=False))
+    listing = Listing.read(store)
+    names, classes = (
+        list(scenes_of(listing, split, annotated=False)),
+        scene_set(listing).segmentation,
+    )
     if not names:
-        raise ValueError(f"{store}: no scan of {split}; run prepare scannet")
+        raise ValueError(f"{store}: no scan of {split}; run prepare")
     model = load_model(run / "last").to(device)
     out.mkdir(parents=True, exist_ok=True)
     with Progress("predict", len(names), "scans") as progress:
         for number, name in enumerate(names):
             vertices = torch.from_numpy(read_scan(store, name).vertices).to(device)
             votes = vote(
-                model, vertices, config.num_points, config.vote_rounds, NUM_CLASSES, number
+                model, vertices, config.num_points, config.vote_rounds, len(classes), number
             )
-            ids = ids_of(votes.argmax(dim=-1).cpu().numpy())
+            ids = np.array(classes.ids)[votes.argmax(dim=-1).cpu().numpy()]
             with partial_path(out / f"{name}.txt") as partial:
                 np.savetxt(partial, ids, fmt="%d")
                 commit(partial, out / f"{name}.txt")

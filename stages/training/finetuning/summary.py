@@ -1,6 +1,6 @@
 """What several runs of a task came to: mean and deviation over seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from cache.runs import read_result
 from stages.training.spread import spread
 from stages.training.tasks.names import TaskName
 
-SHOWN = ("boxes", "scenes", "shapes")  # what figures show, of a final evaluation
+VOTED = ("mean", "std", "paper_style_best")  # of repeated votes
 
 
 def but_for_seed(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -51,12 +51,23 @@ def _over_runs(runs: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def without_shown(final: Mapping[str, Any]) -> dict[str, Any]:
-    """A final evaluation without what only figures show."""
-    return {key: value for key, value in final.items() if key not in SHOWN}
+def split_shown(
+    measured: Mapping[str, Any], shown: Collection[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Part a final evaluation into what its result keeps, and what only figures show."""
+    kept = {key: value for key, value in measured.items() if key not in shown}
+    return kept, {key: value for key, value in measured.items() if key in shown}
 
 
 def measures_of(final: Mapping[str, Any]) -> dict[str, float]:
-    """The scores of a final evaluation; those of voting by their own names."""
-    voting = {f"voting_{k}": v for k, v in final.get("voting", {}).items()}
-    return {key: v for key, v in {**final, **voting}.items() if isinstance(v, float)}
+    """The scores of a final evaluation: what is called `val_...`, and of voting mean and best.
+
+    A score that is no float is a mistake of the task's, and says so.
+    """
+    scores = {key: value for key, value in final.items() if key.startswith("val_")}
+    voting = final.get("voting", {})
+    scores |= {f"voting_{key}": voting[key] for key in VOTED if voting.get(key) is not None}
+    for name, value in scores.items():
+        if not isinstance(value, float):
+            raise TypeError(f"{name}: expected a float, found {type(value).__name__} {value!r}")
+    return scores

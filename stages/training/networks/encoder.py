@@ -7,6 +7,12 @@ from stages.training.networks.tokenizer import PatchEmbedding, Patches, make_pat
 from stages.training.networks.transformer import PointTransformer
 
 
+def encoder_layers(depth: int) -> tuple[tuple[str, ...], ...]:
+    """The modules of an encoder, from the input on: the embedding, each block, the final norm."""
+    blocks = ((f"transformer.blocks.{number}",) for number in range(depth))
+    return (("embedding", "transformer.pos_embed"), *blocks, ("transformer.norm",))
+
+
 class PointEncoder(nn.Module):
     """Points (B, N, 3) to the features (B, G, C) of each block."""
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cache.prefixes import store_identity
-from cache.scene_group import list_scenes
+from cache.prefixes import identity_of
+from cache.scene_group import Listing
 from stages.geometry.normalise import normalise
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.machine.progress import Progress
@@ -64,28 +64,49 @@ class Clouds:
         return plain_draws(seed_of("held", int(rows[0])), len(rows), self.pairs.device)
 
 
+@dataclass(frozen=True)
+class Sources:
+    """Where pairs are read from, listed once: manifests' folder, points, prefixes; and to where."""
+
+    frames: Path
+    points: Listing
+    prefixes: Listing
+    device: torch.device
+
+
 def load_clouds(
     config: PretrainConfig,
     splits: tuple[str, ...],
-    frames: Path,
-    points: Path,
-    store: Path,
-    device: torch.device,
-    what: str,
+    sources: Sources,
+    *,
+    what: str = "pairs",
     instead: str = "",
 ) -> Clouds:
-    with Progress(f"reading {what}", len(list_scenes(points)), "scenes") as progress:
-        pairs = load_pairs(points, store, splits, device, advance=progress.update, instead=instead)
+    """Read the pairs of some splits, and where their cameras stood if that is needed.
+
+    `what` is said meanwhile, `instead` where there is none: what else could be done. Raises
+    CardError, ValueError.
+    """
+    points = sources.points
+    with Progress(f"reading {what}", len(points.members), "scenes") as progress:
+        pairs = load_pairs(
+            points,
+            sources.prefixes,
+            splits,
+            sources.device,
+            advance=progress.update,
+            instead=instead,
+        )
     if config.frame == "camera" and config.points == "all":
         return Clouds(config, pairs, None)
-    crop = store_identity(store)["identity"]["preprocessing"]["crop"]
-    views = load_views(frames, pairs, crop, config.up)
+    crop = identity_of(sources.prefixes)["identity"]["preprocessing"]["crop"]
+    views = load_views(sources.frames, pairs, crop, config.up)
     if config.frame == "gravity":
         if not views.pose_valid.any():
             raise ValueError(
-                f"{points}: none of the {len(pairs)} frames of {', '.join(splits)} has a pose, and "
+                f"{points.path}: none of the {len(pairs)} frames of {', '.join(splits)} has a pose, and "
                 "pretrain.frame=gravity turns them by it; use pretrain.frame=camera, or extract "
                 "recordings with poses"
             )
         pairs, views = pairs.only(views.pose_valid), views.only(views.pose_valid)
-    return Clouds(config, pairs, views.to(device))
+    return Clouds(config, pairs, views.to(sources.device))

@@ -14,6 +14,13 @@ Loss = Literal["mse", "cosine", "infonce"]
 Up = Literal["z", "-z", "y", "-y", "x", "-x"]
 
 
+# The curves of a pre-training: a title, and the logged measures under it.
+PANELS = (
+    ("R2 on held frames", ("val_r2", "val_direction_r2")),
+    ("retrieval among held frames", ("val_top1", "val_top5", "chance_top1", "chance_top5")),
+)
+
+
 class PretrainConfig(Settings):
     """What is learned, by whom, from what. Defaults are the paper's."""
 

@@ -10,16 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from cache.card import CardError
-from cache.points import SCALE_M, read_points
+from cache.points import SCALE_M, points_shape, read_points
 from cache.prefixes import PREFIX, VALID, read_array
-from cache.scene_group import list_scenes, scene_card
+from cache.scene_group import Listing
 from stages.training.pretraining.objectives.prefix import Target
 
 READERS = 8
@@ -89,8 +88,8 @@ class Pairs:
 
 
 def load_pairs(
-    points: Path,
-    store: Path,
+    points: Listing,
+    store: Listing,
     splits: Sequence[str],
     device: torch.device,
     *,
@@ -106,8 +105,9 @@ def load_pairs(
     counts = [count for _, count in scenes]
     starts = np.cumsum([0, *counts])
     total, first = int(starts[-1]), scenes[0][0]
-    shape = (total, *read_points(points, first).shape[1:])
-    target_shape = (total, *read_array(store, first, PREFIX).shape[1:])
+    first_prefix = read_array(store.path, first, PREFIX, store.members[first])
+    shape = (total, points_shape(points.members[first])[1], 3)
+    target_shape = (total, *first_prefix.shape[1:])
     place = _place(2 * (math.prod(shape) + math.prod(target_shape)), device)
     all_points = place(shape, torch.int16)
     all_targets = place(target_shape, torch.float16)
@@ -115,10 +115,12 @@ def load_pairs(
 
     def read(number: int) -> None:
         scene_id, rows = scenes[number][0], slice(starts[number], starts[number + 1])
-        all_points[rows] = torch.from_numpy(read_points(points, scene_id)).to(all_points.device)
-        prefix = torch.from_numpy(read_array(store, scene_id, PREFIX))
-        all_targets[rows] = prefix.to(all_targets.device)
-        valid[rows] = torch.from_numpy(read_array(store, scene_id, VALID))
+        stored = read_points(points.path, scene_id, points.members[scene_id])
+        all_points[rows] = torch.from_numpy(stored).to(all_points.device)
+        of = store.members[scene_id]
+        prefix = first_prefix if number == 0 else read_array(store.path, scene_id, PREFIX, of)
+        all_targets[rows] = torch.from_numpy(prefix).to(all_targets.device)
+        valid[rows] = torch.from_numpy(read_array(store.path, scene_id, VALID, of))
 
     with ThreadPoolExecutor(READERS) as pool:
         for done, _ in enumerate(pool.map(read, range(len(scenes))), start=1):
@@ -131,7 +133,7 @@ def load_pairs(
     if not valid.all():
         pairs = pairs.only(valid)
     if len(pairs) == 0:
-        raise ValueError(f"{points}: no frame of {', '.join(splits)} with a valid target")
+        raise ValueError(f"{points.path}: no frame of {', '.join(splits)} with a valid target")
     return pairs
 
 
@@ -153,21 +155,20 @@ def _place(
 
 
 def _matching_scenes(
-    points: Path, store: Path, splits: Sequence[str], instead: str
+    points: Listing, store: Listing, splits: Sequence[str], instead: str
 ) -> list[tuple[str, int]]:
     """Scene ids and numbers of rows; every scene of the points must have its targets."""
     scenes, there = [], Counter[str]()
-    for scene_id in list_scenes(points):
-        card = scene_card(points, scene_id)
-        assert card is not None
+    for scene_id, member in points.members.items():
+        card = member.card
         there[card.inputs["split"]] += 1
         if card.inputs["split"] not in splits:
             continue
-        of = scene_card(store, scene_id)
-        if of is None:
+        if scene_id not in store:
             raise CardError(
-                f"{store}: {scene_id} is missing, though {points} has it; run teacher-cache again"
+                f"{store.path}: {scene_id} is missing, though {points.path} has it; run teacher-cache again"
             )
+        of = store.card(scene_id)
         if of.inputs["frames"] != card.fingerprint:
             raise CardError(
                 f"{scene_id}: its targets were made from frames {of.inputs['frames']}, its points "
@@ -175,11 +176,11 @@ def _matching_scenes(
             )
         scenes.append((scene_id, card.counts["statuses"].get("kept", 0)))
     if not there:
-        raise ValueError(f"{points}: no scene there; run extract first")
+        raise ValueError(f"{points.path}: no scene there; run extract first")
     if not scenes:
         found = ", ".join(f"{count} of {split}" for split, count in sorted(there.items()))
         raise ValueError(
-            f"{points}: no scene of {', '.join(splits)}, only {found}. Extract some recordings as "
+            f"{points.path}: no scene of {', '.join(splits)}, only {found}. Extract some recordings as "
             f"such: extract FILES --split {splits[0]} (with --overwrite if they are there already), then "
             f"teacher-cache{instead}"
         )

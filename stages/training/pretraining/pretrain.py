@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from cache.card import Card, fingerprint
-from cache.prefixes import store_identity
+from cache.prefixes import identity_of
 from cache.runs import RunFolder
-from cache.scene_group import list_scenes, scene_card
+from cache.scene_group import Listing
 from stages.geometry.cloud_input import CloudInput
 from stages.loop.cost import ask_for_patience
 from stages.loop.loop import Outcome, train
@@ -23,7 +23,7 @@ from stages.loop.random_numbers import Draws
 from stages.loop.task import Task, Terms
 from stages.training.networks.shapes import StudentShape
 from stages.training.networks.student import Student
-from stages.training.pretraining.clouds import load_clouds
+from stages.training.pretraining.clouds import Sources, load_clouds
 from stages.training.pretraining.config import PretrainConfig
 from stages.training.pretraining.objectives.prefix import (
     distillation_loss,
@@ -53,7 +53,11 @@ def run(
     CardError if frames, points and prefixes do not belong together, and ValueError if it would take
     longer than half a day on a CPU and `patient` is false. `say` is told what looks wrong in the data.
     """
-    inputs = {"points": _inputs(points, config), "teacher": fingerprint(store_identity(store))}
+    sources = Sources(frames, Listing.read(points), Listing.read(store), device)
+    inputs = {
+        "points": _inputs(sources.points, config),
+        "teacher": fingerprint(identity_of(sources.prefixes)),
+    }
     card = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
     folder = RunFolder(out, card, overwrite=overwrite)
     with joined(device) as processes, folder.opened(processes):
@@ -65,9 +69,7 @@ def run(
                 "cannot be split: use one process, and pretrain.training.accumulate=1"
             )
         quiet = not processes.is_first
-        task, held = _task(
-            config, frames, points, store, device, (lambda _: None) if quiet else say
-        )
+        task, held = _task(config, sources, (lambda _: None) if quiet else say)
         if not patient:
             ask_for_patience(task, config.training, device)
         outcome = train(
@@ -85,16 +87,11 @@ def run(
 
 
 def _task(
-    config: PretrainConfig,
-    frames: Path,
-    points: Path,
-    store: Path,
-    device: torch.device,
-    say: Callable[[str], None],
-) -> tuple[Task, "Validation | None"]:
+    config: PretrainConfig, sources: Sources, say: Callable[[str], None]
+) -> tuple[Task, Validation | None]:
     clouds = load_clouds(
-        config, config.splits, frames, points, store, device, "training pairs",
-        '; or learn from others: --set "pretrain.splits=[SPLIT]"',
+        config, config.splits, sources, what="training pairs",
+        instead='; or learn from others: --set "pretrain.splits=[SPLIT]"',
     )  # fmt: skip
     if clouds.views and config.frame == "gravity":
         warn_if_not_level(clouds.pairs, clouds.views.camera_to_world, config.up, say)
@@ -102,8 +99,8 @@ def _task(
     held: Validation | None = None
     if config.held_splits:
         others = load_clouds(
-            config, config.held_splits, frames, points, store, device, "held pairs",
-            '; or validate on none: --set "pretrain.held_splits=[]"',
+            config, config.held_splits, sources, what="held pairs",
+            instead='; or validate on none: --set "pretrain.held_splits=[]"',
         )  # fmt: skip
         held = Validation(config, clouds, others, statistics)
     length, width = clouds.pairs.targets.shape[1:]
@@ -147,15 +144,14 @@ def _task(
     return task, held
 
 
-def _inputs(points: Path, config: PretrainConfig) -> str:
+def _inputs(points: Listing, config: PretrainConfig) -> str:
     """A fingerprint of all scenes that are read."""
     splits = {*config.splits, *config.held_splits}
-    cards = {scene_id: scene_card(points, scene_id) for scene_id in list_scenes(points)}
     return fingerprint(
         {
-            scene_id: card.fingerprint
-            for scene_id, card in cards.items()
-            if card is not None and card.inputs["split"] in splits
+            scene_id: member.card.fingerprint
+            for scene_id, member in points.members.items()
+            if member.card.inputs["split"] in splits
         }
     )
 

@@ -1,7 +1,7 @@
 """How much a frozen backbone knows of scenes: a linear layer on its features of each point.
 
 A point's features are those of the last block, interpolated from its three nearest patches. They stay
-as they are; a linear layer learns the 20 classes of ScanNet's vertices from them, and is judged by mean
+as they are; a linear layer learns the classes of vertices from them, and is judged by mean
 IoU on the held scans. Beside it stands the same backbone with random weights, which knows only what
 the points' positions tell; both over several seeds: of the points that are drawn and of the layer's
 steps, of the random ones also of weights.
@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from cache.checkpoint import has_checkpoint, read_meta
 from cache.runs import KEPT, LAST
+from cache.scene_group import Listing
 from stages.geometry.cloud_input import Normalisation
 from stages.geometry.normalise import normalise
 from stages.loop.random_numbers import plain_draws, seed_of
@@ -26,11 +27,12 @@ from stages.training.networks.shapes import EncoderShape
 from stages.training.networks.upsample import interpolate
 from stages.training.probing.shapes import load_encoder, settle_norms
 from stages.training.spread import beside, said, spread
+from stages.training.tasks.scans import HELD
 from stages.training.tasks.segmentation.scenes import Scenes, load_scenes
 from stages.training.tasks.segmentation.scores import (
-    NUM_CLASSES,
     UNLABELLED,
     confusion,
+    no_counts,
     scores_of,
 )
 from stages.training.weights.build import input_of
@@ -42,7 +44,7 @@ STEPS, BATCH, RATE = 1000, 4096, 0.01
 
 
 @dataclass(frozen=True)
-class Look:
+class View:
     """How scenes are shown to a backbone."""
 
     num_points: int = 8192
@@ -66,16 +68,17 @@ def probe_run(
     no annotated scan of train or val.
     """
     by_epoch = _checkpoints(run)
-    train, held = (load_scenes(store, (split,), device) for split in ("train", "val"))
+    listing = Listing.read(store)
+    train, held = (load_scenes(listing, (split,), device) for split in ("train", HELD))
     last = by_epoch[max(by_epoch)]
     shape, normalisation = load_encoder(last, wanted).shape, input_of(read_meta(Path(last)))
-    looks = [Look(num_points, normalisation.normalisation, seed) for seed in range(seeds)]
-    random = [probe(_random(shape, train, look, device), train, held, look) for look in looks]
+    views = [View(num_points, normalisation.normalisation, seed) for seed in range(seeds)]
+    random = [probe(_random(shape, train, view, device), train, held, view) for view in views]
     say(f"  {'random weights':<16} {_said(_over(random))}")
     curve = []
     for epoch, source in sorted(by_epoch.items()):
         encoder = load_encoder(source, shape).to(device)
-        found = [probe(encoder, train, held, look) for look in looks]
+        found = [probe(encoder, train, held, view) for view in views]
         curve.append({"epoch": epoch, **_over(found)})
         say(f"  {f'epoch {epoch}':<16} {_said(curve[-1])}")
     gain = beside([row["miou"] for row in found], [row["miou"] for row in random])["difference"]
@@ -101,10 +104,10 @@ def _checkpoints(run: Path) -> dict[int, str]:
     return {int(read_meta(folder).position["epoch"]): str(folder) for folder in folders}
 
 
-def _random(shape: EncoderShape, train: Scenes, look: Look, device: torch.device) -> PointEncoder:
-    encoder = load_encoder(SCRATCH, shape, look.seed).to(device)
+def _random(shape: EncoderShape, train: Scenes, view: View, device: torch.device) -> PointEncoder:
+    encoder = load_encoder(SCRATCH, shape, view.seed).to(device)
     parts = torch.arange(len(train)).split(ROWS_AT_A_TIME)
-    settle_norms(encoder, (shown(train, rows, look)[0] for rows in parts))
+    settle_norms(encoder, (shown(train, rows, view)[0] for rows in parts))
     return encoder
 
 
@@ -116,58 +119,59 @@ def _said(measures: Mapping[str, Any]) -> str:
     return f"mIoU {said(measures['miou'])}, accuracy {said(measures['accuracy'])}"
 
 
-def probe(encoder: PointEncoder, train: Scenes, held: Scenes, look: Look) -> dict[str, float]:
+def probe(encoder: PointEncoder, train: Scenes, held: Scenes, view: View) -> dict[str, float]:
     """Mean IoU and accuracy on one seeded draw of each held scan."""
-    features, label = _training_rows(encoder, train, look)
+    features, label = _training_rows(encoder, train, view)
     mean, std = features.float().mean(dim=0), features.float().std(dim=0).clamp(min=1e-6)
-    layer = learn((features.float() - mean) / std, label, look.seed)
-    counts = torch.zeros(NUM_CLASSES, NUM_CLASSES + 1, dtype=torch.long)
+    layer = learn((features.float() - mean) / std, label, len(train.classes), view.seed)
+    num_classes = len(held.classes)
+    counts = no_counts(num_classes)
     for rows in torch.arange(len(held)).split(ROWS_AT_A_TIME):
-        found, true = features_of(encoder, held, rows, look)
+        found, true = features_of(encoder, held, rows, view)
         with torch.no_grad():
             predicted = layer((found - mean) / std).argmax(dim=-1)
-        counts += confusion(true, predicted).cpu()
+        counts += confusion(true, predicted, num_classes).cpu()
     return scores_of(counts)
 
 
-def shown(scenes: Scenes, rows: Tensor, look: Look) -> tuple[Tensor, Tensor]:
+def shown(scenes: Scenes, rows: Tensor, view: View) -> tuple[Tensor, Tensor]:
     """Points (B, N, 3) as a backbone sees them, and classes (B, N), of a seeded draw of some scenes."""
-    seed = seed_of(look.seed, "probe", int(rows[0]))
+    seed = seed_of(view.seed, "probe", int(rows[0]))
     points, label = scenes.draw(
-        rows, look.num_points, plain_draws(seed, len(rows), scenes.vertices.device)
+        rows, view.num_points, plain_draws(seed, len(rows), scenes.vertices.device)
     )
-    return normalise(points, look.normalisation), label
+    return normalise(points, view.normalisation), label
 
 
 @torch.no_grad()
 def features_of(
-    encoder: PointEncoder, scenes: Scenes, rows: Tensor, look: Look
+    encoder: PointEncoder, scenes: Scenes, rows: Tensor, view: View
 ) -> tuple[Tensor, Tensor]:
     """Features (B, N, C) and classes (B, N) of a seeded draw of some scenes."""
-    points, label = shown(scenes, rows, look)
+    points, label = shown(scenes, rows, view)
     outputs, patches = encoder(points)
     return interpolate(points, patches.centers, outputs[-1]).float(), label
 
 
-def _training_rows(encoder: PointEncoder, scenes: Scenes, look: Look) -> tuple[Tensor, Tensor]:
+def _training_rows(encoder: PointEncoder, scenes: Scenes, view: View) -> tuple[Tensor, Tensor]:
     """Features (M, C), in half precision, and classes (M,) of some labelled points of each scene."""
     features, labels = [], []
     for rows in torch.arange(len(scenes)).split(ROWS_AT_A_TIME):
-        found, label = features_of(encoder, scenes, rows, look)
+        found, label = features_of(encoder, scenes, rows, view)
         for own, kinds in zip(found, label, strict=True):
             # The points were drawn in random order already.
             chosen = (kinds != UNLABELLED).nonzero()[:POINTS_A_SCENE, 0]
             features.append(own[chosen].half())
             labels.append(kinds[chosen].long())
     if not any(len(own) for own in labels):
-        raise ValueError("no vertex of the training scans is of one of the 20 classes")
+        raise ValueError("no vertex of the training scans is of one of the judged classes")
     return torch.cat(features), torch.cat(labels)
 
 
-def learn(features: Tensor, label: Tensor, seed: int) -> nn.Linear:
+def learn(features: Tensor, label: Tensor, num_classes: int, seed: int) -> nn.Linear:
     """Fit a linear layer to standardised features (M, C) by cross entropy, with AdamW."""
     generator = torch.Generator().manual_seed(seed)
-    layer = nn.Linear(features.shape[1], NUM_CLASSES).to(features.device)
+    layer = nn.Linear(features.shape[1], num_classes).to(features.device)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     optimizer = torch.optim.AdamW(layer.parameters(), lr=RATE, weight_decay=1e-4)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cache.scene_group import Listing
 from stages.loop.batch_norm import BatchNorm1d
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.shapes import EncoderShape
@@ -42,7 +43,7 @@ class Features:
 
 
 def load_encoder(source: str, wanted: EncoderShape, seed: int = 0) -> PointEncoder:
-    """The frozen encoder of a checkpoint (see `initial.load_initial`), or a random one.
+    """The frozen encoder of a checkpoint (see `first_weights.load_initial`), or a random one.
 
     Raises ValueError if there is none in it.
     """
@@ -84,8 +85,9 @@ def probe(
     Returns accuracies by episode (`10-way 1-shot`, ..., `all labels`), each over the seeds of episodes,
     of the random ones also of weights; `source` may be `scratch`, which has no arm beside it.
     """
+    listing = Listing.read(store)
     shapes = [
-        load_shapes(store, (split,), device, keep=num_points)[0] for split in ("train", "test")
+        load_shapes(listing, (split,), device, keep=num_points)[0] for split in ("train", "test")
     ]
     encoder = load_encoder(source, wanted).to(device)
     is_random = source == SCRATCH

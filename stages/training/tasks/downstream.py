@@ -8,8 +8,11 @@ import torch
 from torch import nn
 
 from stages.loop.task import Task
+from stages.training.networks.encoder import encoder_layers
 from stages.training.tasks.finetune_config import FinetuneConfig
 from stages.training.weights.first_weights import SCRATCH, Initial, Matched, apply_initial
+
+CLASS_TOKEN = ("cls_token", "cls_pos")  # they enter with the embedding
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,6 @@ class Downstream:
     task: Task
     matched: Matched
     finish: Callable[[nn.Module], dict[str, Any]]
-    inputs: dict[str, str]  # fingerprints of what it reads
 
 
 def start(model: nn.Module, initial: Initial, config: FinetuneConfig) -> Matched:
@@ -34,23 +36,20 @@ def start(model: nn.Module, initial: Initial, config: FinetuneConfig) -> Matched
 
 def layer_of(name: str, depth: int) -> int:
     """The layer of a parameter, by name: 0 the embedding, then each block, the norm, the head."""
-    parts = name.split(".")
-    if parts[0] != "encoder":
-        return 0 if parts[0] in ("cls_token", "cls_pos") else depth + 2
-    if parts[1] == "embedding" or parts[2] == "pos_embed":
+    if name in CLASS_TOKEN:
         return 0
-    return int(parts[3]) + 1 if parts[2] == "blocks" else depth + 1
+    for number, layer in enumerate(encoder_layers(depth)):
+        if any(name.startswith(f"encoder.{module}.") for module in layer):
+            return number
+    return depth + 2
 
 
 def frozen_modules(count: int, depth: int) -> tuple[str, ...]:
     """Names of the modules of the first layers. Raises ValueError if there are not so many."""
     if count > depth + 1:
         raise ValueError(f"frozen_layers: {count} of the {depth + 1} that an encoder has")
-    names = ["encoder.embedding", "encoder.transformer.pos_embed"] if count else []
-    names += [f"encoder.transformer.blocks.{block}" for block in range(count - 1)]
-    if count == depth + 1:
-        names.append("encoder.transformer.norm")
-    return tuple(names)
+    frozen = encoder_layers(depth)[: depth + 2 if count == depth + 1 else count]
+    return tuple(f"encoder.{module}" for layer in frozen for module in layer)
 
 
 def rate_of(decay: float, depth: int) -> Callable[[str], float]:

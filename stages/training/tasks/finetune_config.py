@@ -10,8 +10,9 @@ from stages.training.networks.shapes import EncoderShape
 
 
 class FinetuneConfig(Settings):
-    """What every downstream task has."""
+    """What every downstream task has. Each task names its own `data`, a prepared set."""
 
+    data: str
     name: str = Field("distill", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     encoder: EncoderShape = EncoderShape()
     # Of scratch: as in pre-training, or torch's defaults, as the reference's fine-tuning has it.

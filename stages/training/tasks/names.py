@@ -1,5 +1,12 @@
-"""The tasks' names."""
+"""The tasks' names: of commands, of sections of a configuration, of folders in a workspace."""
 
-from typing import Literal
+from enum import StrEnum
 
-TaskName = Literal["classification", "parts", "detection", "segmentation"]
+
+class TaskName(StrEnum):
+    """What `finetune` can do, in the order of `finetune-all`."""
+
+    CLASSIFICATION = "classification"
+    PARTS = "parts"
+    SEGMENTATION = "segmentation"
+    DETECTION = "detection"

@@ -1,13 +1,15 @@
 """Shapes of a data set on the device, normalised once, and drawn from there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cache.card import CardError
 from cache.objects import Objects, read_objects
+from cache.scene_group import Listing
 from stages.geometry.normalise import normalise
 from stages.loop.random_numbers import Draws
 
@@ -52,13 +54,13 @@ class Shapes:
 
 
 def load_shapes(
-    store: Path, splits: tuple[str, ...], device: torch.device, *, keep: int | None = None
+    store: Listing, splits: tuple[str, ...], device: torch.device, *, keep: int | None = None
 ) -> tuple[Shapes, Objects]:
     """Read splits, put each shape into the unit sphere, and keep the first `keep` points of each.
 
     Also returns the first split as it is stored, for its names. Raises CardError.
     """
-    found = [read_objects(store, split) for split in splits]
+    found = [read_objects(store.path, split, store.members.get(split)) for split in splits]
     points = torch.cat([_normalised(objects) for objects in found]).numpy()
     count = np.concatenate([np.diff(objects.start) for objects in found])
     start = np.concatenate([[0], np.cumsum(count)[:-1]])
@@ -79,6 +81,15 @@ def load_shapes(
         None if part is None else torch.from_numpy(part).to(device),
     )
     return shapes, found[0]
+
+
+def shape_inputs(store: Listing, splits: Mapping[str, str]) -> dict[str, str]:
+    """Fingerprints of splits, by what a task calls them. Raises CardError if one is not there."""
+    for split in splits.values():
+        if split not in store:
+            there = ", ".join(store.members) or "nothing"
+            raise CardError(f"{store.path}: has no split {split!r}, only {there}; run prepare")
+    return {name: store.card(split).fingerprint for name, split in splits.items()}
 
 
 def _normalised(objects: Objects) -> Tensor:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from stages.machine import workers
 from stages.machine.workers import DIED, run_all
+from tests.harness.killed_pools import DiesWhileStarting
 
 pytestmark = pytest.mark.processes
 
@@ -46,6 +48,14 @@ def test_a_worker_that_dies_fails_its_job_only(crash: str) -> None:
     errors = {o.job: o.error for o in outcomes if o.error}
     assert errors == {crash: DIED}
     assert all(o.result == o.job.upper() for o in outcomes if not o.error)
+
+
+def test_a_worker_that_dies_while_another_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "Pool", DiesWhileStarting)
+    outcomes = list(run_all(work, [*"abc"], workers=2, update=lambda _: None))
+    # A pool of one process has no other beside it, so that what is tried alone goes through.
+    assert {o.job for o in outcomes} == set("abc")
+    assert {o.error for o in outcomes} <= {None, DIED}
 
 
 def test_no_jobs() -> None:

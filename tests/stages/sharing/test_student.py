@@ -10,6 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from cache.card import Card
 from cache.checkpoint import META, WEIGHTS, Meta, write_checkpoint
+from cache.scene_group import Listing
 from pipeline.config import load_section
 from stages.geometry.cloud_input import CloudInput
 from stages.geometry.normalise import normalise
@@ -19,7 +20,7 @@ from stages.sharing.student import load_student
 from stages.training.networks.scene_segmenter import SceneSegmenter
 from stages.training.networks.shapes import EncoderShape, SegmenterShape
 from stages.training.pretraining import pretrain
-from stages.training.pretraining.clouds import Clouds, load_clouds
+from stages.training.pretraining.clouds import Clouds, Sources, load_clouds
 from stages.training.pretraining.config import PretrainConfig
 from stages.training.weights.build import input_of, load_model
 from stages.training.weights.first_weights import load_initial, shown_otherwise
@@ -48,13 +49,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def sources_of(world: Path) -> Sources:
+    stores = (world / "points.zarr", world / "teacher" / "t.zarr")
+    return Sources(world / "frames", *map(Listing.read, stores), CPU)
+
+
 def clouds_of(world: Path, name: str) -> Clouds:
     config = PretrainConfig.model_validate(
         json.loads((world / "pretrain" / name / "run.json").read_text())["config"]
     )
-    return load_clouds(
-        config, ("val",), world / "frames", world / "points.zarr", world / "teacher" / "t.zarr", CPU, "x"
-    )  # fmt: skip
+    return load_clouds(config, ("val",), sources_of(world))
 
 
 @pytest.mark.parametrize("name", ["sphere", "plain"])

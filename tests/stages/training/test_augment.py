@@ -7,7 +7,7 @@ import torch
 from stages.geometry.normalise import frame_of, normalise
 from stages.loop.random_numbers import plain_draws
 from stages.training.augment import draw_points, scale_and_translate
-from stages.training.augmentation import SCALE
+from stages.training.augmentation import SCALE, TRANSLATION
 from tests.conftest import golden_files
 
 CPU = torch.device("cpu")
@@ -60,7 +60,9 @@ def test_normalised_clouds() -> None:
 def test_scales_and_shifts_stay_in_range_a_cloud_and_axis_each() -> None:
     points = torch.ones(2000, 2, 3)
     points[:, 1] = 2
-    moved = scale_and_translate(points, plain_draws(0, 2000, CPU))
+    moved = scale_and_translate(
+        points, plain_draws(0, 2000, CPU), scale=SCALE, translation=TRANSLATION
+    )
     scale, shift = moved[:, 1] - moved[:, 0], 2 * moved[:, 0] - moved[:, 1]
     assert scale.min() >= SCALE[0] - 1e-5
     assert scale.max() <= SCALE[1] + 1e-5

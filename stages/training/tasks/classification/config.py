@@ -7,6 +7,7 @@ from pydantic import Field
 from stages.loop.loop_config import LoopConfig
 from stages.training.augmentation import SCALE, TRANSLATION
 from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.kinds import Description
 
 # So many farthest points are drawn from, for so many in (Point-MAE's runner).
 POOL = {1024: 1200, 2048: 2400, 4096: 4800, 8192: 8192}
@@ -30,3 +31,12 @@ class ClassificationConfig(FinetuneConfig):
     def pool(self) -> int:
         """How many farthest points the training draws from."""
         return POOL.get(self.num_points, self.num_points * 1200 // 1024)
+
+
+DESCRIPTION = Description(
+    config=ClassificationConfig,
+    reads="objects",
+    headlines=(("val_accuracy", "accuracy"), ("voting_mean", "accuracy, voting")),
+    panels=(("accuracy", ("val_accuracy", "val_class_accuracy")),),
+    shown=(),
+)

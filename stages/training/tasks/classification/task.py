@@ -4,7 +4,6 @@ Protocol of Point-MAE (tools/runner_finetune.py @ 7445a68): 1024 of the 1200 far
 the 1024 farthest in the test; voting averages the logits of ten augmented draws.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cache.objects import Objects
+from cache.scene_group import Listing
 from stages.geometry.cloud_input import object_input
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
@@ -22,24 +23,43 @@ from stages.training.networks.shapes import ClassifierShape, RivalShape
 from stages.training.spread import spread
 from stages.training.tasks.classification.config import ClassificationConfig
 from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
-from stages.training.tasks.shapes import Shapes, load_shapes
+from stages.training.tasks.kinds import Measure, Work
+from stages.training.tasks.shapes import Shapes, load_shapes, shape_inputs
 from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 32
 
 
-def build(
-    config: ClassificationConfig, store: Path, initial: Initial, device: torch.device
-) -> Downstream:
-    """Read the shapes and make the task."""
-    train, found = load_shapes(store, ("train",), device, keep=config.pool)
-    test, others = load_shapes(store, ("test",), device, keep=config.pool)
+def inputs(config: ClassificationConfig, store: Listing) -> dict[str, str]:
+    """Fingerprints of both splits."""
+    return shape_inputs(store, {"train": "train", "test": "test"})
+
+
+def _read(
+    config: ClassificationConfig, store: Listing, split: str, device: torch.device
+) -> tuple[Shapes, Objects]:
+    shapes, found = load_shapes(store, (split,), device, keep=config.pool)
     needed = _ordered_points(config, int(np.diff(found.start).max()))
     if found.fps_points < needed:
         raise ValueError(
-            f"{store}: {found.fps_points} points of each shape are in FPS order, {needed} are "
+            f"{store.path}: {found.fps_points} points of each shape are in FPS order, {needed} are "
             f"needed; run prepare with --set prepare.fps_points={needed} --overwrite"
         )
+    return shapes, found
+
+
+def measure(config: ClassificationConfig, store: Listing, device: torch.device) -> Measure:
+    """Read the test shapes, to measure a network on them."""
+    test, found = _read(config, store, "test", device)
+    return lambda model: _finish(model, config, test, found.classes)
+
+
+def build(
+    config: ClassificationConfig, store: Listing, initial: Initial, device: torch.device
+) -> Downstream:
+    """Read the shapes and make the task."""
+    train, found = _read(config, store, "train", device)
+    test, _ = _read(config, store, "test", device)
     torch.manual_seed(config.training.seed)
     model, about, depth = _model(config, len(found.classes), initial)
     matched = start(model, initial, config)
@@ -67,10 +87,7 @@ def build(
         frozen=frozen_modules(config.frozen_layers, depth),
         rate_of=rate_of(config.layer_decay, depth),
     )
-    inputs = {"train": found.fingerprint, "test": others.fingerprint}
-    return Downstream(
-        task, matched, lambda model: _finish(model, config, test, found.classes), inputs
-    )
+    return Downstream(task, matched, lambda model: _finish(model, config, test, found.classes))
 
 
 def _ordered_points(config: ClassificationConfig, stored: int) -> int:
@@ -164,3 +181,6 @@ def _finish(
             "paper_style_best": max(voted),
         }
     return found
+
+
+WORK = Work(inputs, measure, build)

@@ -9,6 +9,7 @@ from stages.loop.loop_config import LoopConfig
 from stages.settings import Settings
 from stages.training.networks.shapes import DetrEncoderShape, EncoderShape
 from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.kinds import Description
 
 
 class CriterionConfig(Settings):
@@ -29,6 +30,7 @@ class CriterionConfig(Settings):
 class DetectionConfig(FinetuneConfig):
     """Defaults are those of 3DETR's published ScanNet script, the encoder the paper's."""
 
+    data: str = "scannet"  # the name of a prepared set of scans
     kind: Literal["student", "3detr"] = "student"
     encoder: EncoderShape = EncoderShape(num_patches=2048)
     own: DetrEncoderShape = DetrEncoderShape()  # of `kind: 3detr`
@@ -49,3 +51,12 @@ class DetectionConfig(FinetuneConfig):
         epochs=720, batch=8, lr=5e-4, schedule="3detr", warmup_epochs=9, weight_decay=0.1,
         weight_decay_on="all", clip_norm=0.1, validate_every_epochs=10,
     )  # fmt: skip
+
+
+DESCRIPTION = Description(
+    config=DetectionConfig,
+    reads="scans",
+    headlines=(("val_ap25", "AP25"), ("val_ap50", "AP50")),
+    panels=(("average precision", ("val_ap25", "val_ap50")),),
+    shown=("boxes",),
+)

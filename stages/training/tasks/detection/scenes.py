@@ -7,7 +7,6 @@ turned boxes stay aligned to the axes, and grow. In the test only the draw, whic
 import math
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,17 +14,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cache.scannet_classes import DETECTION_IDS
-from cache.scans import read_scan, scenes_of
+from cache.scans import read_scan
+from cache.scene_group import Listing
+from cache.scene_set import Classes
 from stages.loop.random_numbers import Draws, seed_of
 from stages.training.augment import turned
 from stages.training.tasks.detection.criterion import Truth
+from stages.training.tasks.scans import annotated, scene_set
 
-# Of DETECTION_IDS, in their order.
-CLASSES = (
-    "cabinet", "bed", "chair", "sofa", "table", "door", "window", "bookshelf", "picture", "counter",
-    "desk", "curtain", "refrigerator", "shower curtain", "toilet", "sink", "bathtub", "garbage bin",
-)  # fmt: skip
 PADDED_BOXES = 64  # as the reference; a scene with more has more
 FROZEN_VERTICES = 50_000
 TRIES, MIN_CROP, ASPECT = 100, 0.5, 0.8
@@ -46,7 +42,7 @@ class Scenes:
     label: Tensor
     num_boxes: Tensor
     names: tuple[str, ...]
-    fingerprints: tuple[str, ...]
+    classes: Classes
 
     def __len__(self) -> int:
         """The number of scenes."""
@@ -69,25 +65,25 @@ class Batch:
 
 
 def load_scenes(
-    store: Path, split: str, device: torch.device, vertices: Literal["all", "votenet_50k"] = "all"
+    store: Listing,
+    split: str,
+    device: torch.device,
+    vertices: Literal["all", "votenet_50k"] = "all",
 ) -> Scenes:
     """Read the annotated scenes of a split. Raises ValueError if there is none.
 
     `votenet_50k` keeps 50,000 random vertices of a scene, the same in every run, as VoteNet's
     exported arrays have it and so 3DETR's published numbers.
     """
-    points, boxes, labels, names, prints = [], [], [], [], []
-    for scene_id in scenes_of(store, split):
-        scan = read_scan(store, scene_id)
+    names, classes = annotated(store, (split,)), scene_set(store).detection
+    points, boxes, labels = [], [], []
+    for scene_id in names:
+        scan = read_scan(store.path, scene_id, store.members[scene_id])
         assert scan.boxes is not None
-        own = scan.boxes[np.isin(scan.boxes[:, 6], DETECTION_IDS)]
+        own = scan.boxes[np.isin(scan.boxes[:, 6], classes.ids)]
         points.append(scan.vertices if vertices == "all" else _frozen(scan.vertices, scene_id))
         boxes.append(own[:, :6])
-        labels.append([DETECTION_IDS.index(int(number)) for number in own[:, 6]])
-        names.append(scene_id)
-        prints.append(scan.fingerprint)
-    if not points:
-        raise ValueError(f"{store}: no annotated scene of {split}; run prepare scannet")
+        labels.append([classes.ids.index(int(number)) for number in own[:, 6]])
     most = _padded_to(boxes)
     padded = torch.zeros(len(points), most, 6)
     label = torch.zeros(len(points), most, dtype=torch.long)
@@ -103,7 +99,7 @@ def load_scenes(
         label.to(device),
         torch.tensor([len(item) for item in boxes]),
         tuple(names),
-        tuple(prints),
+        classes,
     )
 
 

@@ -1,12 +1,11 @@
 """Detection on ScanNet as 3DETR trains and judges it, with our encoder or its own."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from cache.card import fingerprint
+from cache.scene_group import Listing
 from stages.geometry.cloud_input import scene_input
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
@@ -17,7 +16,6 @@ from stages.training.tasks.detection.config import DetectionConfig
 from stages.training.tasks.detection.criterion import total_loss
 from stages.training.tasks.detection.metrics import Boxes, Precision, average_precision
 from stages.training.tasks.detection.scenes import (
-    CLASSES,
     Batch,
     Scenes,
     draw_batch,
@@ -25,6 +23,8 @@ from stages.training.tasks.detection.scenes import (
 )
 from stages.training.tasks.detection.selection import kept_queries
 from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
+from stages.training.tasks.kinds import Measure, Work
+from stages.training.tasks.scans import HELD, scan_inputs
 from stages.training.weights.first_weights import Initial
 
 THRESHOLDS = (0.25, 0.5)
@@ -32,18 +32,29 @@ ROWS_AT_A_TIME = 8
 SHOWN, SHOWN_POINTS = 3, 6000
 
 
+def inputs(config: DetectionConfig, store: Listing) -> dict[str, str]:
+    """Fingerprints of the scenes that are learned from, and judged on."""
+    return scan_inputs(store, ("train",))
+
+
+def measure(config: DetectionConfig, store: Listing, device: torch.device) -> Measure:
+    """Read the held scenes, to measure a network on them."""
+    held = load_scenes(store, HELD, device, config.vertices)
+    return lambda model: finish(model, config, held)
+
+
 def build(
-    config: DetectionConfig, store: Path, initial: Initial, device: torch.device
+    config: DetectionConfig, store: Listing, initial: Initial, device: torch.device
 ) -> Downstream:
     """Read the scenes and make the task."""
-    train, test = (load_scenes(store, split, device, config.vertices) for split in ("train", "val"))
+    train, test = (load_scenes(store, split, device, config.vertices) for split in ("train", HELD))
     torch.manual_seed(config.training.seed)
     shape = DetectorShape(
         kind=config.kind,
         encoder=initial.shape(config.encoder),
         own=config.own,
         norm_input=config.norm_input,
-        num_classes=len(CLASSES),
+        num_classes=len(train.classes),
         width=config.decoder_width,
         layers=config.decoder_layers,
         heads=config.decoder_heads,
@@ -90,11 +101,7 @@ def build(
         frozen=frozen_modules(config.frozen_layers, depth) if config.kind == "student" else (),
         rate_of=rate_of(config.layer_decay, depth) if config.kind == "student" else lambda _: 1.0,
     )
-    inputs = {
-        "train": fingerprint(list(train.fingerprints)),
-        "val": fingerprint(list(test.fingerprints)),
-    }
-    return Downstream(task, matched, lambda model: finish(model, config, test), inputs)
+    return Downstream(task, matched, lambda model: finish(model, config, test))
 
 
 def judge(
@@ -126,7 +133,7 @@ def finish(model: nn.Module, config: DetectionConfig, test: Scenes) -> dict[str,
         found[f"val_{name}"] = _mean([p.mean_ap for p in precisions])
         found[f"val_recall{100 * threshold:.0f}"] = _mean([p.mean_recall for p in precisions])
         found["by_class"][name] = {
-            CLASSES[label]: _mean([p.ap[label] for p in precisions if label in p.ap])
+            test.classes.names[label]: _mean([p.ap[label] for p in precisions if label in p.ap])
             for label in sorted(precisions[0].ap)
         }
         # In the mean a class that is looked for but not there counts 0; here it does not count.
@@ -134,7 +141,7 @@ def finish(model: nn.Module, config: DetectionConfig, test: Scenes) -> dict[str,
         found[f"val_{name}_there"] = _mean(
             [p.ap.get(label, 0.0) for p in precisions for label in sorted(there)]
         )
-    found["classes_there"] = len(there)
+    found["classes_there"], found["classes"] = len(there), list(test.classes.names)
     return found
 
 
@@ -202,3 +209,6 @@ def _shown(found: Prediction, kept: Tensor, batch: Batch, names: list[str]) -> l
 
 def _centimetres(values: Tensor) -> list[list[int]]:
     return (values * 100).round().int().tolist()
+
+
+WORK = Work(inputs, measure, build)

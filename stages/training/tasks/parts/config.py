@@ -7,6 +7,7 @@ from pydantic import Field
 from stages.loop.loop_config import LoopConfig
 from stages.training.networks.shapes import EncoderShape
 from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.kinds import Description
 
 
 class PartsConfig(FinetuneConfig):
@@ -24,3 +25,12 @@ class PartsConfig(FinetuneConfig):
     training: LoopConfig = LoopConfig(
         epochs=300, batch=16, lr=2e-4, warmup_epochs=10, clip_norm=10.0
     )
+
+
+DESCRIPTION = Description(
+    config=PartsConfig,
+    reads="objects",
+    headlines=(("val_instance_miou", "instance mIoU"), ("val_class_miou", "class mIoU")),
+    panels=(("mean IoU", ("val_instance_miou", "val_class_miou")),),
+    shown=("shapes",),
+)

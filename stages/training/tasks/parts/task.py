@@ -5,7 +5,6 @@ its scores change with the draw; here the test is drawn five times, seeded, and 
 training loop applies each gradient twice, once before clipping; this one does not.
 """
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cache.objects import Objects
+from cache.scene_group import Listing
 from stages.geometry.cloud_input import object_input
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
@@ -20,9 +20,10 @@ from stages.training.networks.part_segmenter import PartSegmenter
 from stages.training.networks.rivals import build_rival, penalty
 from stages.training.networks.shapes import PartSegmenterShape, RivalShape
 from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
+from stages.training.tasks.kinds import Measure, Work
 from stages.training.tasks.parts.config import PartsConfig
 from stages.training.tasks.parts.scores import part_scores, restrict
-from stages.training.tasks.shapes import Shapes, load_shapes
+from stages.training.tasks.shapes import Shapes, load_shapes, shape_inputs
 from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 16
@@ -38,12 +39,30 @@ def scale_and_shift(
     return points * (low + (high - low) * uniform[..., :1]) + shift * (2 * uniform[..., 1:] - 1)
 
 
-def build(config: PartsConfig, store: Path, initial: Initial, device: torch.device) -> Downstream:
+def inputs(config: PartsConfig, store: Listing) -> dict[str, str]:
+    """Fingerprints of the first split that is learned from, and of the test."""
+    return shape_inputs(store, {"train": config.splits[0], "test": "test"})
+
+
+def _read(store: Listing, splits: tuple[str, ...], device: torch.device) -> tuple[Shapes, Objects]:
+    shapes, found = load_shapes(store, splits, device)
+    if not found.parts or shapes.part is None:
+        raise ValueError(f"{store.path}: its shapes have no parts")
+    return shapes, found
+
+
+def measure(config: PartsConfig, store: Listing, device: torch.device) -> Measure:
+    """Read the test shapes, to measure a network on them."""
+    test, found = _read(store, ("test",), device)
+    return lambda model: _finish(model, config, test, found)
+
+
+def build(
+    config: PartsConfig, store: Listing, initial: Initial, device: torch.device
+) -> Downstream:
     """Read the shapes and make the task."""
-    train, found = load_shapes(store, config.splits, device)
-    test, others = load_shapes(store, ("test",), device)
-    if not found.parts or train.part is None:
-        raise ValueError(f"{store}: its shapes have no parts")
+    train, found = _read(store, config.splits, device)
+    test, _ = _read(store, ("test",), device)
     torch.manual_seed(config.training.seed)
     model, about, depth = _model(config, len(found.classes), found.parts, initial)
     matched = start(model, initial, config)
@@ -61,19 +80,6 @@ def build(config: PartsConfig, store: Path, initial: Initial, device: torch.devi
         scores = part_scores(logits, target, test.label, found.parts, found.classes)
         return {f"val_{name}": value for name, value in scores.items() if "/" not in name}
 
-    def finish(model: nn.Module) -> dict[str, Any]:
-        draws = []
-        for draw in range(config.test_draws):
-            logits, target, points = predict(model, test, config.num_points, draw)
-            draws.append(part_scores(logits, target, test.label, found.parts, found.classes))
-        means = {name: sum(d[name] for d in draws) / len(draws) for name in draws[0]}
-        return {
-            **{f"val_{name}": value for name, value in means.items() if "/" not in name},
-            "categories": {n.split("/")[1]: v for n, v in means.items() if "/" in n},
-            "test_draws": len(draws),
-            "shapes": _shown(points, logits, target, test, found),
-        }
-
     task = Task(
         model=model,
         about={**about, "input": object_input(config.num_points).model_dump(mode="json")},
@@ -86,8 +92,22 @@ def build(config: PartsConfig, store: Path, initial: Initial, device: torch.devi
         frozen=frozen_modules(config.frozen_layers, depth),
         rate_of=rate_of(config.layer_decay, depth),
     )
-    inputs = {"train": found.fingerprint, "test": others.fingerprint}
-    return Downstream(task, matched, finish, inputs)
+    return Downstream(task, matched, lambda model: _finish(model, config, test, found))
+
+
+def _finish(model: nn.Module, config: PartsConfig, test: Shapes, found: Objects) -> dict[str, Any]:
+    """Scores averaged over draws, by category too, and shapes to show."""
+    draws = []
+    for draw in range(config.test_draws):
+        logits, target, points = predict(model, test, config.num_points, draw)
+        draws.append(part_scores(logits, target, test.label, found.parts, found.classes))
+    means = {name: sum(d[name] for d in draws) / len(draws) for name in draws[0]}
+    return {
+        **{f"val_{name}": value for name, value in means.items() if "/" not in name},
+        "categories": {n.split("/")[1]: v for n, v in means.items() if "/" in n},
+        "test_draws": len(draws),
+        "shapes": _shown(points, logits, target, test, found),
+    }
 
 
 def _model(
@@ -141,3 +161,6 @@ def _shown(
         "true": target[rows].tolist(),
         "predicted": predicted.tolist(),
     }
+
+
+WORK = Work(inputs, measure, build)

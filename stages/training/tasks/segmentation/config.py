@@ -8,11 +8,13 @@ from stages.geometry.cloud_input import Normalisation
 from stages.loop.loop_config import LoopConfig
 from stages.training.networks.shapes import NEIGHBORS, EncoderShape
 from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.kinds import Description
 
 
 class SegmentationConfig(FinetuneConfig):
     """The paper's values; batch, schedule and augmentation, which it does not name, are ours."""
 
+    data: str = "scannet"  # the name of a prepared set of scans
     model: Literal["transformer", "dgcnn", "pointnet2"] = "transformer"
     splits: tuple[str, ...] = ("train",)
     encoder: EncoderShape = EncoderShape(num_patches=256)
@@ -39,3 +41,12 @@ class SegmentationConfig(FinetuneConfig):
                 "raise it"
             )
         return model
+
+
+DESCRIPTION = Description(
+    config=SegmentationConfig,
+    reads="scans",
+    headlines=(("val_miou", "mIoU"), ("val_vertices_miou", "mIoU, all vertices")),
+    panels=(("mean IoU", ("val_miou",)), ("accuracy", ("val_accuracy",))),
+    shown=("scenes",),
+)

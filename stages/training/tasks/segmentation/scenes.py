@@ -2,28 +2,33 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from cache.scans import read_scan, scenes_of
+from cache.scans import read_scan
+from cache.scene_group import Listing
+from cache.scene_set import Classes
 from stages.loop.random_numbers import Draws
 from stages.training.augment import turned
+from stages.training.tasks.scans import annotated, scene_set
 from stages.training.tasks.segmentation.scores import classes_of
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """vertices (T, 3) in metres and label (T,) int8, scene after scene; start and count (N,)."""
+    """vertices (T, 3) in metres and label (T,) int8, scene after scene; start and count (N,).
+
+    A label is the number of a class in `classes`, or UNLABELLED.
+    """
 
     vertices: Tensor
     label: Tensor
     start: Tensor
     count: Tensor
     names: tuple[str, ...]
-    fingerprints: tuple[str, ...]
+    classes: Classes
 
     def __len__(self) -> int:
         """The number of scenes."""
@@ -50,18 +55,15 @@ class Scenes:
         return self.vertices[together], self.label[together]
 
 
-def load_scenes(store: Path, splits: tuple[str, ...], device: torch.device) -> Scenes:
+def load_scenes(store: Listing, splits: tuple[str, ...], device: torch.device) -> Scenes:
     """Read the annotated scenes of some splits. Raises ValueError if there is none."""
-    names = [name for split in splits for name in scenes_of(store, split)]
-    if not names:
-        raise ValueError(f"{store}: no annotated scene of {', '.join(splits)}; run prepare scannet")
-    vertices, labels, fingerprints = [], [], []
+    names, classes = annotated(store, splits), scene_set(store).segmentation
+    vertices, labels = [], []
     for name in names:
-        scan = read_scan(store, name)
+        scan = read_scan(store.path, name, store.members[name])
         assert scan.semantic is not None
         vertices.append(scan.vertices)
-        labels.append(classes_of(scan.semantic))
-        fingerprints.append(scan.fingerprint)
+        labels.append(classes_of(scan.semantic, classes.ids))
     count = torch.tensor([len(item) for item in vertices])
     return Scenes(
         torch.from_numpy(np.concatenate(vertices)).to(device),
@@ -69,7 +71,7 @@ def load_scenes(store: Path, splits: tuple[str, ...], device: torch.device) -> S
         count.cumsum(0) - count,
         count,
         tuple(names),
-        tuple(fingerprints),
+        classes,
     )
 
 

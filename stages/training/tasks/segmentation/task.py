@@ -1,14 +1,12 @@
 """Semantic segmentation on ScanNet: 8192 points of a scene, 20 classes (the paper's section 4.2.2)."""
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cache.card import fingerprint
-from cache.scannet_classes import CLASSES
+from cache.scene_group import Listing
 from stages.geometry.cloud_input import scene_input
 from stages.loop.processes import mean_over_processes
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
@@ -17,13 +15,15 @@ from stages.training.networks.rivals import build_rival
 from stages.training.networks.scene_segmenter import SceneSegmenter
 from stages.training.networks.shapes import RivalShape, SegmenterShape
 from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of, start
+from stages.training.tasks.kinds import Measure, Work
+from stages.training.tasks.scans import HELD, scan_inputs
 from stages.training.tasks.segmentation.config import SegmentationConfig
 from stages.training.tasks.segmentation.scenes import Scenes, augmented, load_scenes
 from stages.training.tasks.segmentation.scores import (
-    NUM_CLASSES,
     UNLABELLED,
     by_class,
     confusion,
+    no_counts,
     scores_of,
 )
 from stages.training.tasks.segmentation.votes import vote
@@ -33,14 +33,25 @@ ROWS_AT_A_TIME = 8
 SHOWN, SHOWN_POINTS = 3, 10_000
 
 
+def inputs(config: SegmentationConfig, store: Listing) -> dict[str, str]:
+    """Fingerprints of the scenes that are learned from, and judged on."""
+    return scan_inputs(store, config.splits)
+
+
+def measure(config: SegmentationConfig, store: Listing, device: torch.device) -> Measure:
+    """Read the held scenes, to measure a network on them."""
+    held = load_scenes(store, (HELD,), device)
+    return lambda model: finish(model, config, held)
+
+
 def build(
-    config: SegmentationConfig, store: Path, initial: Initial, device: torch.device
+    config: SegmentationConfig, store: Listing, initial: Initial, device: torch.device
 ) -> Downstream:
     """Read the scenes and make the task."""
     train = load_scenes(store, config.splits, device)
-    test = load_scenes(store, ("val",), device)
+    test = load_scenes(store, (HELD,), device)
     torch.manual_seed(config.training.seed)
-    model, about, depth = _model(config, initial)
+    model, about, depth = _model(config, len(train.classes), initial)
     matched = start(model, initial, config)
 
     def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
@@ -73,21 +84,19 @@ def build(
         frozen=frozen_modules(config.frozen_layers, depth),
         rate_of=rate_of(config.layer_decay, depth),
     )
-    inputs = {
-        "train": fingerprint(list(train.fingerprints)),
-        "val": fingerprint(list(test.fingerprints)),
-    }
-    return Downstream(task, matched, lambda model: finish(model, config, test), inputs)
+    return Downstream(task, matched, lambda model: finish(model, config, test))
 
 
-def _model(config: SegmentationConfig, initial: Initial) -> tuple[nn.Module, dict[str, Any], int]:
+def _model(
+    config: SegmentationConfig, num_classes: int, initial: Initial
+) -> tuple[nn.Module, dict[str, Any], int]:
     if config.model != "transformer":
-        rival = RivalShape(kind=config.model, task="segmentation", num_outputs=NUM_CLASSES)
+        rival = RivalShape(kind=config.model, task="segmentation", num_outputs=num_classes)
         return build_rival(rival), {"kind": "rival", "shape": rival.model_dump(mode="json")}, 0
     shape = SegmenterShape(
         encoder=initial.shape(config.encoder),
         norm_input=config.norm_input,
-        num_classes=NUM_CLASSES,
+        num_classes=num_classes,
         widths=config.head_widths,
         dropout=config.dropout,
     )
@@ -102,17 +111,18 @@ def first_vertices(scenes: Scenes, rows: Tensor) -> Tensor:
 
 @torch.no_grad()
 def of_samples(model: nn.Module, scenes: Scenes, num_points: int, draw: int) -> Tensor:
-    """The confusion (20, 21) over one seeded draw of each scene's points."""
-    counts = torch.zeros(NUM_CLASSES, NUM_CLASSES + 1, dtype=torch.long)
+    """The confusion (K, K + 1) over one seeded draw of each scene's points."""
+    counts = no_counts(len(scenes.classes))
     for rows in torch.arange(len(scenes)).split(ROWS_AT_A_TIME):
         draws = plain_draws(seed_of(draw, "test", int(rows[0])), len(rows), scenes.vertices.device)
         points, label = scenes.draw(rows, num_points, draws)
-        counts += confusion(label, model(points).argmax(dim=-1)).cpu()
+        counts += confusion(label, model(points).argmax(dim=-1), len(scenes.classes)).cpu()
     return counts
 
 
 def finish(model: nn.Module, config: SegmentationConfig, test: Scenes) -> dict[str, Any]:
     """Scores on sampled points, averaged over draws, and on every vertex; scenes to show."""
+    names = test.classes.names
     draws = [of_samples(model, test, config.num_points, draw) for draw in range(config.test_draws)]
     scores = [scores_of(counts) for counts in draws]
     whole, shown = of_vertices(model, test, config.num_points, config.vote_rounds)
@@ -120,9 +130,9 @@ def finish(model: nn.Module, config: SegmentationConfig, test: Scenes) -> dict[s
     return {
         **{f"val_{name}": value for name, value in means.items()},
         **{f"val_vertices_{name}": value for name, value in scores_of(whole).items()},
-        "by_class": {"points": _mean_by_class(draws), "vertices": by_class(whole)},
+        "by_class": {"points": _mean_by_class(draws, names), "vertices": by_class(whole, names)},
         "confusion_of_vertices": whole.tolist(),
-        "classes": list(CLASSES),
+        "classes": list(names),
         "test_draws": len(draws),
         "vote_rounds": config.vote_rounds,
         "scenes": shown,
@@ -132,23 +142,23 @@ def finish(model: nn.Module, config: SegmentationConfig, test: Scenes) -> dict[s
 def of_vertices(
     model: nn.Module, scenes: Scenes, num_points: int, rounds: int
 ) -> tuple[Tensor, list[dict[str, Any]]]:
-    """The confusion (20, 21) over every vertex, by votes, and some scenes to show."""
-    counts = torch.zeros(NUM_CLASSES, NUM_CLASSES + 1, dtype=torch.long)
+    """The confusion (K, K + 1) over every vertex, by votes, and some scenes to show."""
+    counts = no_counts(len(scenes.classes))
     shown: list[dict[str, Any]] = []
     for row, name in enumerate(scenes.names):
         part = scenes.part(row)
         vertices, label = scenes.vertices[part], scenes.label[part]
-        votes = vote(model, vertices, num_points, rounds, NUM_CLASSES, seed=row)
+        votes = vote(model, vertices, num_points, rounds, len(scenes.classes), seed=row)
         predicted = votes.argmax(dim=-1)
-        counts += confusion(label, predicted).cpu()
+        counts += confusion(label, predicted, len(scenes.classes)).cpu()
         if row < SHOWN:
             shown.append(_shown(name, vertices, label, predicted))
     return counts, shown
 
 
-def _mean_by_class(draws: list[Tensor]) -> dict[str, float]:
-    found = [by_class(counts) for counts in draws]
-    there = {name: [scores[name] for scores in found if name in scores] for name in CLASSES}
+def _mean_by_class(draws: list[Tensor], names: tuple[str, ...]) -> dict[str, float]:
+    found = [by_class(counts, names) for counts in draws]
+    there = {name: [scores[name] for scores in found if name in scores] for name in names}
     return {name: sum(values) / len(values) for name, values in there.items() if values}
 
 
@@ -161,3 +171,6 @@ def _shown(name: str, vertices: Tensor, label: Tensor, predicted: Tensor) -> dic
         "true": label[::step].tolist(),
         "predicted": predicted[::step].tolist(),
     }
+
+
+WORK = Work(inputs, measure, build)

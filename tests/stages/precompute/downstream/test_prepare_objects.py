@@ -252,7 +252,7 @@ def test_workers_that_are_killed_leave_no_store(
     words = ["prepare", "modelnet40", str(MINI / "modelnet_mini"), "--workers", "2",
              "--workspace", str(tmp_path), "--set", "prepare.fps_points=0"]  # fmt: skip
     with monkeypatch.context() as patch:
-        patch.setattr(workers, "ProcessPoolExecutor", KilledPool)
+        patch.setattr(workers, "Pool", KilledPool)
         said = CliRunner().invoke(app, words)
     assert "failed: train: shapes " in said.output
     assert workers.DIED in said.output

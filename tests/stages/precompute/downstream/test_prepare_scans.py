@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cache.card import CardError
-from cache.scannet_classes import DETECTION_IDS
+from cache.scannet_classes import SCANNET
 from cache.scans import read_scan
 from pipeline.cli import app
 from stages.precompute.downstream import prepare_scans
@@ -33,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def prepare(root: Path, **options: object) -> prepare_scans.ScansReport:
-    return prepare_scans.run(root=root, store=root.parent / "scans.zarr", **options)  # type: ignore[arg-type]
+    return prepare_scans.run(root=root, store=root.parent / "scans" / "scannet.zarr", **options)  # type: ignore[arg-type]
 
 
 def test_scans_are_as_the_references_read_them(root: Path) -> None:
@@ -43,7 +43,7 @@ def test_scans_are_as_the_references_read_them(root: Path) -> None:
     boxes = 0
     for scene_id in SCENES:
         golden = np.load(GOLDEN / f"{scene_id}.golden.npz")
-        scan = read_scan(root.parent / "scans.zarr", scene_id)
+        scan = read_scan(root.parent / "scans" / "scannet.zarr", scene_id)
         np.testing.assert_allclose(scan.vertices, golden["vertices"][:, :3], atol=1e-6)
         np.testing.assert_array_equal(scan.colors, golden["vertices"][:, 3:])
         np.testing.assert_array_equal(scan.semantic, golden["semantic_nyu40"])
@@ -51,9 +51,9 @@ def test_scans_are_as_the_references_read_them(root: Path) -> None:
         np.testing.assert_array_equal(scan.instance, golden["instance"])
         assert scan.boxes is not None
         np.testing.assert_allclose(scan.boxes, golden["bbox_all"], atol=1e-6)
-        of_18 = scan.boxes[np.isin(scan.boxes[:, 6], DETECTION_IDS)]
+        of_18 = scan.boxes[np.isin(scan.boxes[:, 6], SCANNET.detection.ids)]
         np.testing.assert_allclose(of_18, golden["bbox_18"], atol=1e-6)
-        assert tuple(golden["nyu40ids_detection"]) == DETECTION_IDS
+        assert tuple(golden["nyu40ids_detection"]) == SCANNET.detection.ids
         boxes += len(of_18)
     assert report.boxes == boxes
 
@@ -73,7 +73,7 @@ def test_test_scenes_have_no_labels(root: Path) -> None:
     for file in (root / "scans" / SCENES[1]).glob("*.json"):
         file.unlink()
     prepare(root)
-    scan = read_scan(root.parent / "scans.zarr", SCENES[1])
+    scan = read_scan(root.parent / "scans" / "scannet.zarr", SCENES[1])
     assert scan.semantic is None
     assert scan.boxes is None
     assert len(scan.vertices) == 796
@@ -104,7 +104,7 @@ def test_faulty_scenes_fail_alone(root: Path) -> None:
     report = prepare(root, overwrite=True)
     assert report.unknown_labels == {"unheard of"}
     with pytest.raises(CardError, match="is missing or incomplete; run prepare scannet"):
-        read_scan(root.parent / "scans.zarr", "scene0999_00")
+        read_scan(root.parent / "scans" / "scannet.zarr", "scene0999_00")
 
 
 def test_alignments(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_votenets_arrays(root: Path) -> None:
         np.save(folder / f"{scene_id}_ins_label.npy", golden["instance"])
     report = prepare(root, votenet=folder)
     assert report.prepared == {"train": 1, "val": 1}
-    scan = read_scan(root.parent / "scans.zarr", SCENES[0])
+    scan = read_scan(root.parent / "scans" / "scannet.zarr", SCENES[0])
     golden = np.load(GOLDEN / f"{SCENES[0]}.golden.npz")
     assert scan.boxes is not None
     np.testing.assert_allclose(scan.boxes, golden["bbox_all"][: len(scan.boxes)], atol=1e-6)
@@ -147,7 +147,7 @@ def test_a_real_scan(tmp_path: Path) -> None:
     scan = scannet_scans.read_votenet(folder, scene_id)
     assert len(scan.vertices) == 81369
     assert scan.boxes is not None
-    ours = scan.boxes[np.isin(scan.boxes[:, 6], DETECTION_IDS)]
+    ours = scan.boxes[np.isin(scan.boxes[:, 6], SCANNET.detection.ids)]
     theirs = np.load(folder / f"{scene_id}_bbox.npy")
     assert len(ours) == len(theirs) == 27
     np.testing.assert_allclose(np.sort(ours, axis=0), np.sort(theirs, axis=0), atol=1e-5)
@@ -234,4 +234,4 @@ def test_if_every_scene_fails_no_store_is_left(root: Path) -> None:
     said = CliRunner().invoke(app, words)
     assert said.exit_code == 1
     assert f"failed: {SCENES[0]}: " in said.output
-    assert not (root.parent / "w" / "scans.zarr").exists()
+    assert not (root.parent / "w" / "scans" / "scannet.zarr").exists()

@@ -1,11 +1,9 @@
 """Decoding in processes: what the bytes say makes an image invalid, a dying process does not."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ from stages.precompute.teacher import decoding
 from stages.precompute.teacher.clip_images import Preprocessing, open_image
 from stages.precompute.teacher.decoding import Decoder, Pending
 from tests.conftest import REPOSITORY
-from tests.harness.killed_pools import KilledPool
+from tests.harness.killed_pools import DiesWhileStarting, KilledPool
 from tests.stages.precompute.teacher.test_clip_images import CLIP, jpeg
 
 SMALL = Preprocessing(16, "center", CLIP.mean, CLIP.std)
@@ -75,7 +73,7 @@ def test_an_image_at_which_every_process_dies_is_named_and_others_go_on() -> Non
 
 
 def test_processes_that_are_killed_say_nothing_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoding, "ProcessPoolExecutor", KilledPool)
+    monkeypatch.setattr(decoding, "Pool", KilledPool)
     with (
         Decoder(SMALL, 2) as decoder,
         pytest.raises(OSError, match="row 0: the process that decodes it died"),
@@ -135,16 +133,8 @@ def test_decoders_end_when_their_parent_is_killed() -> None:
     assert (done.returncode, done.stdout) == (-signal.SIGKILL, b"")
 
 
-def test_a_process_that_a_broken_pool_forgot_does_not_outlive_its_decoder() -> None:
-    """Python's pool waits for such a one at its end, for ever; others' children are let be."""
-    context = multiprocessing.get_context("spawn")
-    own = context.Process(target=time.sleep, args=(3600,))
-    own.start()
-    with Decoder(SMALL, 1):
-        forgotten = context.Process(target=time.sleep, args=(3600,))
-        forgotten.start()
-    forgotten.join()
-    assert forgotten.exitcode == -signal.SIGKILL
-    assert own.is_alive()
-    own.kill()
-    own.join()
+def test_a_decoder_that_dies_while_another_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "Pool", DiesWhileStarting)
+    with Decoder(SMALL, 2) as decoder:
+        found = submitted(decoder, [jpeg(20, 20)] * 40).result()
+    assert found.valid.all()

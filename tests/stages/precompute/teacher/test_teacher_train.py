@@ -86,7 +86,7 @@ def test_decoders_that_are_killed_train_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(decoding, "ProcessPoolExecutor", KilledPool)
+        patch.setattr(decoding, "Pool", KilledPool)
         with pytest.raises(
             OSError,
             match=r"captions.parquet: scene0000_00 frame 0: the process that decodes it died",

@@ -1,5 +1,6 @@
 """Contact sheets of what a workspace has, and of data sets in their layouts."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def sheet(*words: object) -> list[Path]:
 
 def test_a_workspace_of_prepared_scans(tmp_path: Path) -> None:
     prepare_golden_scans(tmp_path)
-    assert prepared_scenes(tmp_path / "scans.zarr") == [FIRST, SECOND, THIRD]
+    assert list(prepared_scenes([tmp_path / "scans" / "scannet.zarr"])) == [FIRST, SECOND, THIRD]
     (all_of_them,) = sheet("--workspace", tmp_path)
     assert all_of_them.name == "scans.png"
     pixels = drawn(all_of_them)
@@ -50,6 +51,7 @@ def test_a_scan_without_annotation_is_drawn_too(tmp_path: Path) -> None:
     prepare_golden_scans(tmp_path)
     root = tmp_path / "again"
     root.mkdir()
+    shutil.rmtree(tmp_path / "scans" / "scannet.zarr")
     (tmp_path / "scans").rename(root / "scans")
     for file in root.glob("scans/*/*.json"):
         file.unlink()

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import torch
 
+from cache.scene_group import Listing
 from stages.training.pretraining.cameras import Views, load_views
 from stages.training.pretraining.pairs import load_pairs
 from tests.worlds.pairs import write_world
 
 CPU = torch.device("cpu")
+
+
+def listed(root: Path) -> tuple[Listing, Listing]:
+    return Listing.read(root / "points.zarr"), Listing.read(root / "teacher" / "t.zarr")
 
 
 def test_what_the_crop_shows() -> None:
@@ -29,7 +34,7 @@ def test_what_the_crop_shows() -> None:
 
 def test_views_follow_the_pairs(tmp_path: Path) -> None:
     write_world(tmp_path, train=2, val=1, frames=3)
-    pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "teacher/t.zarr", ("train",), CPU)
+    pairs = load_pairs(*listed(tmp_path), ("train",), CPU)
     views = load_views(tmp_path / "frames", pairs, "center")
     assert views.pose_valid.tolist() == [False, True, True] * 2
     assert views.half.tolist() == [[24, 24]] * 6
@@ -45,7 +50,7 @@ def test_views_follow_the_pairs(tmp_path: Path) -> None:
 def test_another_axis_is_up(tmp_path: Path) -> None:
     """The camera looks along y with its x to the right: with x up, its right is up."""
     write_world(tmp_path, train=1, val=0, frames=2)
-    pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "teacher/t.zarr", ("train",), CPU)
+    pairs = load_pairs(*listed(tmp_path), ("train",), CPU)
     views = load_views(tmp_path / "frames", pairs, "center", "x")
     points = torch.tensor([[[1.0, 0, 3]]]).expand(2, -1, -1)
     turned = views.turn_upright(points, torch.arange(2))

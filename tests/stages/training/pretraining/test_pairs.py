@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cache.card import CardError
+from cache.scene_group import Listing
 from stages.training.pretraining.pairs import load_pairs
 from tests.worlds.pairs import write_pair
 
@@ -27,11 +28,15 @@ def write_random_pair(
     return clouds, targets
 
 
+def listed(root: Path) -> tuple[Listing, Listing]:
+    return Listing.read(root / "points.zarr"), Listing.read(root / "teacher" / "t.zarr")
+
+
 def test_pairs_are_read_as_stored(tmp_path: Path) -> None:
     first = write_random_pair(tmp_path, "a", "train", [True] * 3)
     write_random_pair(tmp_path, "b", "val", [True] * 2)
     third = write_random_pair(tmp_path, "c", "train", [True, False, True, True])
-    pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr", ("train",), CPU)
+    pairs = load_pairs(*listed(tmp_path), ("train",), CPU)
     assert (len(pairs), pairs.num_dropped, pairs.scene_ids) == (6, 1, ("a", "c"))
     assert (pairs.points.dtype, pairs.targets.dtype) == (torch.int16, torch.float16)
     assert pairs.room.tolist() == [0, 0, 0, 1, 1, 1]
@@ -51,24 +56,24 @@ def test_pairs_are_read_as_stored(tmp_path: Path) -> None:
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
     points, store = tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr"
     with pytest.raises(ValueError, match="no scene there; run extract first"):
-        load_pairs(points, store, ("train",), CPU)
+        load_pairs(Listing.read(points), Listing.read(store), ("train",), CPU)
     write_random_pair(tmp_path, "a", "train", [True])
     with pytest.raises(
         ValueError, match=r"no scene of val, only 1 of train\. .*--split val .*; or"
     ):
-        load_pairs(points, store, ("val",), CPU, instead="; or else")
+        load_pairs(Listing.read(points), Listing.read(store), ("val",), CPU, instead="; or else")
     write_random_pair(tmp_path, "b", "train", [True], frames="0123456789abcdef")
     with pytest.raises(CardError, match=r"b: its targets were made from frames 0123456789abcdef, "):
-        load_pairs(points, store, ("train",), CPU)
+        load_pairs(Listing.read(points), Listing.read(store), ("train",), CPU)
     (store / "a" / "zarr.json").unlink()
     with pytest.raises(CardError, match=r"a is missing, though .*; run teacher-cache again"):
-        load_pairs(points, store, ("train",), CPU)
+        load_pairs(Listing.read(points), Listing.read(store), ("train",), CPU)
 
 
 def test_a_scene_without_any_target_is_no_pair(tmp_path: Path) -> None:
     write_random_pair(tmp_path, "a", "train", [False, False])
     with pytest.raises(ValueError, match="no frame of train with a valid target"):
-        load_pairs(tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr", ("train",), CPU)
+        load_pairs(*listed(tmp_path), ("train",), CPU)
 
 
 def test_rows_of_the_host_come_through_pinned_memory_of_their_own(
@@ -76,7 +81,7 @@ def test_rows_of_the_host_come_through_pinned_memory_of_their_own(
 ) -> None:
     """Another device is played by `meta`, which holds nothing, and pinned memory by plain memory."""
     write_random_pair(tmp_path, "a", "train", [True] * 6)
-    pairs = load_pairs(tmp_path / "points.zarr", tmp_path / "teacher" / "t.zarr", ("train",), CPU)
+    pairs = load_pairs(*listed(tmp_path), ("train",), CPU)
     rows, empty, staged = torch.tensor([4, 0, 4]), torch.empty, []
 
     def pinned(*size: object, pin_memory: bool, **options: torch.dtype) -> torch.Tensor:

@@ -13,12 +13,13 @@ import torch
 from typer.testing import CliRunner
 
 from cache.checkpoint import WEIGHTS, read_arrays
+from cache.scene_group import Listing
 from pipeline.cli import app
 from pipeline.config import load_section
 from stages.loop import cost
 from stages.training.networks.student import Student
 from stages.training.pretraining import pretrain
-from stages.training.pretraining.clouds import load_clouds
+from stages.training.pretraining.clouds import Sources, load_clouds
 from stages.training.pretraining.config import PretrainConfig
 from stages.training.weights.build import load_model
 from tests.conftest import REPOSITORY
@@ -35,6 +36,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_world(root)
     (root / "small.yaml").write_text(SMALL_YAML)
     return root
+
+
+def sources_of(world: Path) -> Sources:
+    stores = (world / "points.zarr", world / "teacher" / "t.zarr")
+    return Sources(world / "frames", *map(Listing.read, stores), CPU)
 
 
 def run(world: Path, out: Path, *changes: str, **options: object) -> pretrain.Outcome | None:
@@ -103,10 +109,7 @@ def test_without_a_held_split_the_ways_out_work(tmp_path: Path) -> None:
 
 def test_gravity_leaves_lost_poses_out(world: Path) -> None:
     config = PretrainConfig(frame="gravity", num_points=128)
-    clouds = load_clouds(
-        config, ("train",), world / "frames", world / "points.zarr",
-        world / "teacher" / "t.zarr", CPU, "pairs",
-    )  # fmt: skip
+    clouds = load_clouds(config, ("train",), sources_of(world))
     assert (len(clouds.pairs), clouds.pairs.num_dropped) == (70, 10)  # of ten scenes of 8
     assert clouds.views is not None
     points = clouds.plain(torch.arange(70))
@@ -142,9 +145,7 @@ def test_a_floor_that_is_not_level_is_said(tmp_path: Path) -> None:
 
 def test_held_rows_are_the_same_each_time(world: Path) -> None:
     config = PretrainConfig(num_points=64)
-    clouds = load_clouds(
-        config, ("val",), world / "frames", world / "points.zarr", world / "teacher" / "t.zarr", CPU, "x"
-    )  # fmt: skip
+    clouds = load_clouds(config, ("val",), sources_of(world))
     rows = torch.arange(4)
     assert torch.equal(clouds.plain(rows), clouds.plain(rows))
     stored = clouds.pairs.metres(rows)[:, :64]

@@ -8,10 +8,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from cache.scene_group import Listing
 from pipeline.cli import app
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.shapes import EncoderShape
-from stages.training.probing.scans import Look, features_of, learn, shown
+from stages.training.probing.scans import View, features_of, learn, shown
 from stages.training.probing.shapes import settle_norms
 from stages.training.tasks.segmentation.scenes import load_scenes
 from tests.worlds.scans import prepare_golden_scans
@@ -52,8 +53,8 @@ def invoke(root: Path, *arguments: str, code: int = 0) -> str:
 def test_a_curve_over_what_a_run_kept(world: Path) -> None:
     invoke(world, "finetune", "segmentation", "--init", "scratch")
     run = world / "finetune" / "segmentation" / "a" / "seed0"
-    said = invoke(world, "probe", str(run), "--data", "scans")
-    found = json.loads((run / "probe_scans.json").read_text())
+    said = invoke(world, "probe", str(run), "--data", "scannet")
+    found = json.loads((run / "probe_scannet.json").read_text())
     assert [row["epoch"] for row in found["curve"]] == [2, 4]
     for row in (found["random"], *found["curve"]):
         assert len(row["miou"]["runs"]) == found["seeds"] == 3
@@ -68,13 +69,13 @@ def test_a_curve_over_what_a_run_kept(world: Path) -> None:
     assert found["difference"]["runs"] == differences
     assert "random weights   mIoU" in said
     assert "seed for seed; one pre-training" in said
-    assert (run / "probe_scans.png").is_file()
+    assert (run / "probe_scannet.png").is_file()
 
 
 def test_the_same_twice_and_frozen(world: Path) -> None:
-    scenes = load_scenes(world / "scans.zarr", ("val",), CPU)
+    scenes = load_scenes(Listing.read(world / "scans" / "scannet.zarr"), ("val",), CPU)
     encoder = PointEncoder(SMALL).eval()
-    look = Look(num_points=128)
+    look = View(num_points=128)
     first, second = (features_of(encoder, scenes, torch.tensor([0]), look) for _ in range(2))
     assert first[0].shape == (1, 128, 24)
     torch.testing.assert_close(first, second)
@@ -83,8 +84,8 @@ def test_the_same_twice_and_frozen(world: Path) -> None:
 
 def test_the_norms_of_random_weights_see_the_data(world: Path) -> None:
     """Else the control would be handicapped: its features would be a hundredth of what they are in use."""
-    scenes = load_scenes(world / "scans.zarr", ("train",), CPU)
-    clouds = [shown(scenes, torch.tensor([row]), Look(num_points=256))[0] for row in (0, 1)]
+    scenes = load_scenes(Listing.read(world / "scans" / "scannet.zarr"), ("train",), CPU)
+    clouds = [shown(scenes, torch.tensor([row]), View(num_points=256))[0] for row in (0, 1)]
     encoder = PointEncoder(SMALL).eval()
     fresh = copy.deepcopy(encoder)
     settle_norms(encoder, clouds)
@@ -106,13 +107,21 @@ def test_a_linear_layer_learns_what_is_linear() -> None:
     torch.manual_seed(0)
     features = torch.randn(2000, 6)
     label = (features[:, 2] > 0).long() + 4
-    layer = learn(features, label, seed=0)
+    layer = learn(features, label, 20, seed=0)
     assert (layer(features).argmax(dim=1) == label).float().mean() > 0.97
 
 
 def test_what_is_no_run_is_refused(world: Path) -> None:
     said = CliRunner().invoke(
-        app, ["probe", str(world / "scans.zarr"), "--data", "scans", "--workspace", str(world)]
+        app,
+        [
+            "probe",
+            str(world / "scans" / "scannet.zarr"),
+            "--data",
+            "scannet",
+            "--workspace",
+            str(world),
+        ],
     )
     assert said.exit_code == 1
     assert "expected the folder of a run or of a checkpoint" in str(said.exception)

@@ -4,9 +4,14 @@ import pytest
 
 from pipeline.config import load_section, shipped_configs
 from stages.settings import ConfigError, Settings
-from stages.training.finetuning.finetune import TASKS
 from stages.training.pretraining.config import PretrainConfig
+from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.names import TaskName
+from stages.training.tasks.table import description_of
 
+TASKS: dict[str, type[FinetuneConfig]] = {
+    task.value: description_of(task).config for task in TaskName
+}
 SECTIONS: dict[str, type[Settings]] = {"pretrain": PretrainConfig, **TASKS}
 
 

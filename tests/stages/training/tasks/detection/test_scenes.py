@@ -11,9 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from cache.scannet_classes import DETECTION_IDS
+from cache.scannet_classes import SCANNET
 from cache.scans import read_scan, write_scan
-from cache.scene_group import scene_card
+from cache.scene_group import Listing, scene_card
 from stages.loop.random_numbers import plain_draws
 from stages.training.networks.detections import Prediction
 from stages.training.tasks.detection import scenes
@@ -37,7 +37,7 @@ def read(full: Path, scan: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tenso
     points = torch.from_numpy(np.load(folder / f"{scan}_vert.npy"))[:, :3].float()
     boxes = np.load(folder / f"{scan}_bbox.npy")
     labels = torch.tensor(
-        [DETECTION_IDS.index(int(number)) for number in boxes[:, 6]], dtype=torch.long
+        [SCANNET.detection.ids.index(int(number)) for number in boxes[:, 6]], dtype=torch.long
     )
     return points, torch.from_numpy(boxes[:, :6]).float(), labels
 
@@ -155,7 +155,7 @@ def test_a_large_scene_is_cut_to_the_same_share(
 
     monkeypatch.setattr(scenes, "cut", watched)
     cpu = torch.device("cpu")
-    loaded = scenes.load_scenes(tmp_path / "scans.zarr", "train", cpu)
+    loaded = scenes.load_scenes(Listing.read(tmp_path / "scans" / "scannet.zarr"), "train", cpu)
     smallest = int(loaded.count.min())
     monkeypatch.setattr(scenes, "FROZEN_VERTICES", smallest)
     rows = torch.arange(len(loaded))
@@ -167,17 +167,17 @@ def test_a_large_scene_is_cut_to_the_same_share(
 def test_a_scene_with_more_boxes_than_the_reference_pads_keeps_them_all(tmp_path: Path) -> None:
     """Ninety true boxes are ninety to find, and ninety to learn from."""
     prepare_golden_scans(tmp_path)
-    store = tmp_path / "scans.zarr"
+    store = tmp_path / "scans" / "scannet.zarr"
     scan = read_scan(store, THIRD)
     card = scene_card(store, THIRD)
     assert card is not None
-    boxes = np.tile([0.0, 0, 0, 0.5, 0.5, 0.5, DETECTION_IDS[2]], (90, 1))
+    boxes = np.tile([0.0, 0, 0, 0.5, 0.5, 0.5, SCANNET.detection.ids[2]], (90, 1))
     boxes[:, 0] = np.arange(90)
     arrays = {"vertices": scan.vertices, "colors": scan.colors, "semantic": scan.semantic,
               "instance": scan.instance, "boxes": boxes}  # fmt: skip
     shutil.rmtree(store / THIRD)
     write_scan(store / THIRD, arrays, card)  # type: ignore[arg-type]
-    found = scenes.load_scenes(store, "val", torch.device("cpu"))
+    found = scenes.load_scenes(Listing.read(store), "val", torch.device("cpu"))
     assert found.num_boxes.tolist() == [90]
     batch = scenes.draw_batch(
         found, torch.tensor([0]), 512, plain_draws(0, 1, torch.device("cpu")), augment=False, min_points=1

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from cache.runs import read_shown
+from cache.scene_group import Listing
 from pipeline.cli import app
 from stages.loop.loop import NonFiniteError
 from stages.training.networks.detector import Detector
@@ -110,7 +111,7 @@ def test_votenets_freeze_keeps_the_same_vertices(
     world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scenes, "FROZEN_VERTICES", 100)
-    store, cpu = world / "scans.zarr", torch.device("cpu")
+    store, cpu = Listing.read(world / "scans" / "scannet.zarr"), torch.device("cpu")
     whole = scenes.load_scenes(store, "val", cpu)
     frozen, again = (scenes.load_scenes(store, "val", cpu, "votenet_50k") for _ in range(2))
     assert int(frozen.count[0]) == 100

@@ -11,8 +11,9 @@ from torch import nn
 from typer.testing import CliRunner
 
 from cache.runs import read_shown
-from cache.scannet_classes import SEGMENTATION_IDS
+from cache.scannet_classes import SCANNET
 from cache.scans import read_scan
+from cache.scene_group import Listing
 from pipeline.cli import app
 from stages.loop.random_numbers import plain_draws
 from stages.training.networks.scene_segmenter import SceneSegmenter
@@ -60,9 +61,9 @@ def test_a_run_and_its_prediction(world: Path) -> None:
     assert "val_vertices_miou" in said
     run = world / "finetune" / "segmentation" / "a" / "seed0"
     final = json.loads((run / "result.json").read_text())["final"]
-    scan = read_scan(world / "scans.zarr", THIRD)
+    scan = read_scan(world / "scans" / "scannet.zarr", THIRD)
     assert scan.semantic is not None
-    labelled = np.isin(scan.semantic, SEGMENTATION_IDS).sum()
+    labelled = np.isin(scan.semantic, SCANNET.segmentation.ids).sum()
     # Every labelled vertex is judged, once.
     assert np.array(final["confusion_of_vertices"]).sum() == labelled
     assert read_shown(run)["scenes"][0]["scene"] == THIRD
@@ -85,7 +86,7 @@ def test_a_run_and_its_prediction(world: Path) -> None:
     assert "1 scan of val" in said
     ids = np.loadtxt(run / "predictions" / "val" / f"{THIRD}.txt", dtype=int)
     assert len(ids) == len(scan.vertices)
-    assert set(ids) <= set(SEGMENTATION_IDS)
+    assert set(ids) <= set(SCANNET.segmentation.ids)
     with zipfile.ZipFile(run / "predictions" / "val.zip") as archive:
         assert archive.namelist() == [f"{THIRD}.txt"]
 
@@ -106,7 +107,7 @@ def test_predict_says_what_it_needs(world: Path) -> None:
 
 
 def test_draws_are_distinct_vertices_with_their_labels(world: Path) -> None:
-    scenes = load_scenes(world / "scans.zarr", ("train",), CPU)
+    scenes = load_scenes(Listing.read(world / "scans" / "scannet.zarr"), ("train",), CPU)
     points, label = scenes.draw(torch.tensor([1, 0]), 100, plain_draws(3, 2, CPU))
     for place, row in enumerate((1, 0)):
         part = scenes.part(row)
@@ -118,7 +119,7 @@ def test_draws_are_distinct_vertices_with_their_labels(world: Path) -> None:
 
 
 def test_a_small_scene_repeats_its_vertices(world: Path) -> None:
-    scenes = load_scenes(world / "scans.zarr", ("val",), CPU)
+    scenes = load_scenes(Listing.read(world / "scans" / "scannet.zarr"), ("val",), CPU)
     count = int(scenes.count[0])
     points, _ = scenes.draw(torch.tensor([0]), count + 5, plain_draws(0, 1, CPU))
     assert len(points[0].unique(dim=0)) == len(scenes.vertices.unique(dim=0))
@@ -178,7 +179,10 @@ segmentation:
     finetune(tmp_path)
     run = tmp_path / "finetune" / "segmentation" / "heart" / "seed0"
     final = json.loads((run / "result.json").read_text())["final"]
-    scan = read_scan(tmp_path / "scans.zarr", "scene0000_01")
+    scan = read_scan(tmp_path / "scans" / "scannet.zarr", "scene0000_01")
     assert scan.semantic is not None
-    assert len(final["by_class"]["points"]) >= len(np.unique(classes_of(scan.semantic))) - 1
+    assert (
+        len(final["by_class"]["points"])
+        >= len(np.unique(classes_of(scan.semantic, SCANNET.segmentation.ids))) - 1
+    )
     assert final["val_miou"] >= 0.95

@@ -1,0 +1,1 @@
+"""Plans: steps that know whether they are done."""
