@@ -10,6 +10,7 @@ import typer
 from cache.card import OtherConfigurationError
 from pipeline.commands.caption import caption
 from pipeline.commands.contact_sheet import contact_sheet
+from pipeline.commands.embed import embed
 from pipeline.commands.evaluate import evaluate
 from pipeline.commands.extract import extract
 from pipeline.commands.finetune import finetune
@@ -68,6 +69,7 @@ app.command("probe")(probe)
 app.command("evaluate")(evaluate)
 app.command("predict")(predict)
 app.command("caption")(caption)
+app.command("embed")(embed)
 app.command("pack-sens")(pack_sens)
 app.command("inspect")(inspect)
 app.command("contact-sheet")(contact_sheet)

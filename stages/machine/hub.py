@@ -32,3 +32,27 @@ def download(mirrors: Sequence[tuple[str, str]]) -> Path | None:
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
             continue
     return None
+
+
+def download_student(name: str) -> Path:
+    """Fetch an exported student, `owner/name[@revision]`, and return its folder.
+
+    Raises ValueError if it is not in the cache and cannot be had.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    go_offline_if_unreachable()
+    repository, _, revision = name.partition("@")
+    try:
+        folder = snapshot_download(
+            repository,
+            revision=revision or None,
+            allow_patterns=["config.json", "model.safetensors"],
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{name}: no such folder here, and not to be had from the hub: {reason}"
+        ) from None
+    return Path(folder)

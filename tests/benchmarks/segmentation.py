@@ -19,7 +19,7 @@ from stages.geometry.pointops import gather_points, nearest_neighbors
 from stages.machine.device import choose_device
 from stages.training.networks.scene_segmenter import SLOPE, SceneSegmenter, UpsamplingHead
 from stages.training.networks.shapes import NEIGHBORS, EncoderShape, SegmenterShape
-from stages.training.tasks.segmentation.votes import vote
+from stages.training.tasks.votes import vote_over_points
 
 POINTS, PATCHES, WIDTH, CLASSES, ROUNDS = 8192, 256, 384, 20, 3
 BATCH = 2
@@ -77,7 +77,7 @@ def votes(device: torch.device) -> None:
         for part in clouds.split(8):
             model(part)
 
-    whole = seconds(lambda: vote(model, vertices, POINTS, 1, CLASSES, 0))
+    whole = seconds(lambda: vote_over_points(model, vertices, POINTS, 1, CLASSES, 0))
     alone = seconds(bare)
     print(f"a round of votes over {SCAN} vertices {whole:.2f} s, the bare network {alone:.2f} s: "
           f"{alone / whole:.2f} of its rate")  # fmt: skip

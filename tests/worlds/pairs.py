@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from typer.testing import CliRunner
 
 from cache.card import Card
 from cache.frames import FramesWriter, frames_path
 from cache.points import PointsWriter, create_store
 from cache.prefixes import write_scene
 from cache.scene_group import create_group
+from pipeline.cli import app
 
 TARGET = (3, 8)
 SMALL_YAML = """
@@ -105,3 +107,14 @@ def _write_manifest(frames: Path, scene_id: str, split: str, count: int, card: C
                 }
             )  # fmt: skip
         writer.finish(card)
+
+
+def pretrained(root: Path) -> Path:
+    """A short pre-training in a world of two rooms, and its folder."""
+    write_world(root, train=2, val=1)
+    (root / "small.yaml").write_text(SMALL_YAML)
+    words = ["pretrain", "--config", str(root / "small.yaml"), "--workspace", str(root)]
+    words += ["--device", "cpu", "--set", "pretrain.training.epochs=1"]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0, said.output
+    return root / "pretrain" / "tiny"

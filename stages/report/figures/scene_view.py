@@ -29,7 +29,7 @@ def view_boxes(shown: Sequence[Mapping[str, Any]], names: Sequence[str], file: P
         for kind, width in (("true", 6), ("predicted", 2)):
             traces.append(_boxes(go, scene, kind, width, names))
         choices.append((scene["scene"], traces))
-    return _write(go, choices, file)
+    return write_page(go, choices, file)
 
 
 def view_classes(shown: Sequence[Mapping[str, Any]], names: Sequence[str], file: Path) -> Path:
@@ -44,7 +44,7 @@ def view_classes(shown: Sequence[Mapping[str, Any]], names: Sequence[str], file:
             said = [names[number] if number >= 0 else "not annotated" for number in label]
             trace = _points(go, points, scene_colors(scene, column, names), column, said)
             choices.append((f"{scene['scene']}, {column}", [trace]))
-    return _write(go, choices, file)
+    return write_page(go, choices, file)
 
 
 def _points(
@@ -99,7 +99,7 @@ def _css(colors: NDArray[np.uint8]) -> list[str]:
     return [f"rgb({red},{green},{blue})" for red, green, blue in colors.tolist()]
 
 
-def _write(go: Any, choices: list[Choice], file: Path) -> Path:
+def write_page(go: Any, choices: list[Choice], file: Path) -> Path:
     """One page, with a menu of the choices, the first one shown."""
     traces = [trace for _, own in choices for trace in own]
     owner = np.repeat(np.arange(len(choices)), [len(own) for _, own in choices])

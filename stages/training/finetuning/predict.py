@@ -14,7 +14,7 @@ from stages.machine.progress import Progress
 from stages.training.finetuning.finetune import KIND
 from stages.training.tasks.scans import scene_set
 from stages.training.tasks.segmentation.config import SegmentationConfig
-from stages.training.tasks.segmentation.votes import vote
+from stages.training.tasks.votes import vote_over_points
 from stages.training.weights.build import load_model
 
 
@@ -43,7 +43,7 @@ def run(run: Path, store: Path, split: str, out: Path, *, device: torch.device) 
     with Progress("predict", len(names), "scans") as progress:
         for number, name in enumerate(names):
             vertices = torch.from_numpy(read_scan(store, name).vertices).to(device)
-            votes = vote(
+            votes = vote_over_points(
                 model, vertices, config.num_points, config.vote_rounds, len(classes), number
             )
             ids = np.array(classes.ids)[votes.argmax(dim=-1).cpu().numpy()]

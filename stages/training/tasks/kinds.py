@@ -1,6 +1,6 @@
 """What a task says of itself: what can be known without torch, and its work."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -11,7 +11,7 @@ from stages.training.tasks.finetune_config import FinetuneConfig
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from stages.training.tasks.downstream import Downstream
     from stages.training.weights.first_weights import Initial
@@ -47,11 +47,14 @@ class Work(Generic[C]):
     - `inputs(config, store)` are fingerprints of what it would read, from the cards alone;
     - `measure(config, store, device)` reads the held split alone, and gives what measures a trained
       network at length;
-    - `build(config, store, initial, device)` reads all of it and makes the network.
+    - `build(config, store, initial, device)` reads all of it and makes the network;
+    - `predict(network, config, about, cloud, category)` is what a trained network says of one cloud
+      (P, 3); `about` is what its checkpoint says of it, `category` the kind of object, if it is known.
 
-    All raise CardError or ValueError if the data is not all there.
+    The first three raise CardError or ValueError if the data is not all there.
     """
 
     inputs: Callable[[C, Listing], dict[str, str]]
     measure: "Callable[[C, Listing, torch.device], Measure]"
     build: "Callable[[C, Listing, Initial, torch.device], Downstream]"
+    predict: "Callable[[nn.Module, C, Mapping[str, Any], Tensor, str | None], dict[str, Any]]"

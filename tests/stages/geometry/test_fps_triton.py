@@ -11,7 +11,7 @@ from tests.conftest import REPOSITORY
 
 PROGRAM = """
 import json, numpy as np, torch
-from stages import fps_triton
+from stages.geometry import fps_triton
 from stages.geometry.pointops import NEAR_ORIGIN, farthest_point_sample
 
 arrays = np.load("tests/golden/fps_knn/fps_knn.npz")

@@ -4,6 +4,7 @@ Protocol of Point-MAE (tools/runner_finetune.py @ 7445a68): 1024 of the 1200 far
 the 1024 farthest in the test; voting averages the logits of ten augmented draws.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from torch.nn import functional as F
 from cache.objects import Objects
 from cache.scene_group import Listing
 from stages.geometry.cloud_input import object_input
+from stages.geometry.normalise import normalise
+from stages.geometry.pointops import farthest_point_sample
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
 from stages.training.augment import draw_points, scale_and_translate
@@ -77,7 +80,11 @@ def build(
 
     task = Task(
         model=model,
-        about={**about, "input": object_input(config.num_points).model_dump(mode="json")},
+        about={
+            **about,
+            "input": object_input(config.num_points).model_dump(mode="json"),
+            "classes": list(found.classes),
+        },
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"points": train.first(rows, config.pool)},
@@ -183,4 +190,22 @@ def _finish(
     return found
 
 
-WORK = Work(inputs, measure, build)
+def _of_cloud(
+    model: nn.Module,
+    config: ClassificationConfig,
+    about: Mapping[str, Any],
+    cloud: Tensor,
+    category: str | None,
+) -> dict[str, Any]:
+    """`class`, its name, and `probability` (K,) of `classes`, of the cloud's farthest points."""
+    points = normalise(cloud[None], "unit_sphere")
+    chosen = farthest_point_sample(points, config.num_points, near_origin_rule=False)
+    logits = model(points[:, chosen[0]]).float()[0]
+    return {
+        "class": about["classes"][int(logits.argmax())],
+        "probability": logits.softmax(dim=-1),
+        "classes": tuple(about["classes"]),
+    }
+
+
+WORK = Work(inputs, measure, build, _of_cloud)

@@ -1,5 +1,6 @@
 """Detection on ScanNet as 3DETR trains and judges it, with our encoder or its own."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -91,6 +92,7 @@ def build(
             "kind": "detector",
             "shape": shape.model_dump(mode="json"),
             "input": scene_input(config.num_points).model_dump(mode="json"),
+            "classes": list(train.classes.names),
         },
         num_rows=len(train),
         losses=losses,
@@ -211,4 +213,25 @@ def _centimetres(values: Tensor) -> list[list[int]]:
     return (values * 100).round().int().tolist()
 
 
-WORK = Work(inputs, measure, build)
+def _of_cloud(
+    model: nn.Module,
+    config: DetectionConfig,
+    about: Mapping[str, Any],
+    cloud: Tensor,
+    category: str | None,
+) -> dict[str, Any]:
+    """`boxes` (Q, 6), centre and size in the cloud's metres, `class` (Q,) names, `score` (Q,)."""
+    draws = plain_draws(0, 1, cloud.device)
+    order = draws.uniform(len(cloud))[0].argsort()
+    places = torch.arange(config.num_points, device=cloud.device) % len(cloud)
+    points = cloud[order[places]][None]
+    found = model(points, points.amin(dim=1), points.amax(dim=1)).layers()[-1]
+    kept = kept_queries(found, points)[0]
+    probability = found.class_probability[0, kept]
+    score = probability.amax(dim=-1) * found.objectness[0, kept]
+    order = score.argsort(descending=True)
+    names = [about["classes"][number] for number in probability.argmax(dim=-1)[order].tolist()]
+    return {"boxes": found.boxes[0, kept][order], "class": names, "score": score[order]}
+
+
+WORK = Work(inputs, measure, build, _of_cloud)

@@ -5,6 +5,7 @@ its scores change with the draw; here the test is drawn five times, seeded, and 
 training loop applies each gradient twice, once before clipping; this one does not.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from cache.objects import Objects
 from cache.scene_group import Listing
 from stages.geometry.cloud_input import object_input
+from stages.geometry.normalise import normalise
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.loop.task import Task, Terms
 from stages.training.networks.part_segmenter import PartSegmenter
@@ -24,6 +26,7 @@ from stages.training.tasks.kinds import Measure, Work
 from stages.training.tasks.parts.config import PartsConfig
 from stages.training.tasks.parts.scores import part_scores, restrict
 from stages.training.tasks.shapes import Shapes, load_shapes, shape_inputs
+from stages.training.tasks.votes import vote_over_points
 from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 16
@@ -82,7 +85,12 @@ def build(
 
     task = Task(
         model=model,
-        about={**about, "input": object_input(config.num_points).model_dump(mode="json")},
+        about={
+            **about,
+            "input": object_input(config.num_points).model_dump(mode="json"),
+            "classes": list(found.classes),
+            "parts": [[own.start, own.stop] for own in found.parts],
+        },
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"first": train.first(rows, config.num_points)},
@@ -163,4 +171,25 @@ def _shown(
     }
 
 
-WORK = Work(inputs, measure, build)
+def _of_cloud(
+    model: nn.Module,
+    config: PartsConfig,
+    about: Mapping[str, Any],
+    cloud: Tensor,
+    category: str | None,
+) -> dict[str, Any]:
+    """`part` (P,) of each point, among those of the category, numbered over all categories."""
+    classes, parts = about["classes"], [range(*bounds) for bounds in about["parts"]]
+    if category not in classes:
+        raise ValueError(f"name the object's category, of {', '.join(classes)}; found {category!r}")
+    label = torch.tensor([classes.index(category)], device=cloud.device)
+    points = normalise(cloud[None], "unit_sphere")[0]
+    votes = vote_over_points(
+        lambda clouds: model(clouds, label.expand(len(clouds))), points, config.num_points,
+        config.test_draws, max(own.stop for own in parts), seed=0,
+    )  # fmt: skip
+    part = restrict(votes[None], label, parts)[0]
+    return {"part": part, "category": category, "parts": parts[int(label)]}
+
+
+WORK = Work(inputs, measure, build, _of_cloud)

@@ -1,5 +1,6 @@
 """Semantic segmentation on ScanNet: 8192 points of a scene, 20 classes (the paper's section 4.2.2)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,7 +27,7 @@ from stages.training.tasks.segmentation.scores import (
     no_counts,
     scores_of,
 )
-from stages.training.tasks.segmentation.votes import vote
+from stages.training.tasks.votes import vote_over_points
 from stages.training.weights.first_weights import Initial
 
 ROWS_AT_A_TIME = 8
@@ -74,7 +75,11 @@ def build(
 
     task = Task(
         model=model,
-        about={**about, "input": scene_input(config.num_points).model_dump(mode="json")},
+        about={
+            **about,
+            "input": scene_input(config.num_points).model_dump(mode="json"),
+            "classes": list(train.classes.names),
+        },
         num_rows=len(train),
         losses=losses,
         inputs=lambda rows: {"first_vertices": first_vertices(train, rows)},
@@ -148,7 +153,7 @@ def of_vertices(
     for row, name in enumerate(scenes.names):
         part = scenes.part(row)
         vertices, label = scenes.vertices[part], scenes.label[part]
-        votes = vote(model, vertices, num_points, rounds, len(scenes.classes), seed=row)
+        votes = vote_over_points(model, vertices, num_points, rounds, len(scenes.classes), seed=row)
         predicted = votes.argmax(dim=-1)
         counts += confusion(label, predicted, len(scenes.classes)).cpu()
         if row < SHOWN:
@@ -173,4 +178,20 @@ def _shown(name: str, vertices: Tensor, label: Tensor, predicted: Tensor) -> dic
     }
 
 
-WORK = Work(inputs, measure, build)
+def _of_cloud(
+    model: nn.Module,
+    config: SegmentationConfig,
+    about: Mapping[str, Any],
+    cloud: Tensor,
+    category: str | None,
+) -> dict[str, Any]:
+    """`class` (P,) of each point, the number of one of `classes`; `probability` (P, K)."""
+    classes = tuple(about["classes"])
+    votes = vote_over_points(
+        model, cloud, config.num_points, config.vote_rounds, len(classes), seed=0
+    )
+    probability = votes / votes.sum(dim=-1, keepdim=True)
+    return {"class": votes.argmax(dim=-1), "probability": probability, "classes": classes}
+
+
+WORK = Work(inputs, measure, build, _of_cloud)

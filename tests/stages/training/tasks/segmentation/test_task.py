@@ -21,7 +21,7 @@ from stages.training.networks.shapes import EncoderShape
 from stages.training.tasks.segmentation.config import SegmentationConfig
 from stages.training.tasks.segmentation.scenes import augmented, load_scenes
 from stages.training.tasks.segmentation.scores import classes_of
-from stages.training.tasks.segmentation.votes import vote
+from stages.training.tasks.votes import vote_over_points
 from stages.training.weights.build import load_model
 from tests.conftest import real_data
 from tests.worlds.scans import THIRD, evaluated, prepare_golden_scans, prepare_real_scan
@@ -152,7 +152,7 @@ class HeightNet(nn.Module):
 
 def test_every_vertex_gets_its_votes() -> None:
     vertices = torch.rand(103, 3)
-    votes = vote(HeightNet(), vertices, 25, 3, 2, seed=0)
+    votes = vote_over_points(HeightNet(), vertices, 25, 3, 2, seed=0)
     torch.testing.assert_close(votes.argmax(dim=1), (vertices[:, 2] > 0.5).long())
     counts = votes.sum(dim=1).round().long()
     assert counts.min() == 3  # once a round, and a few more to fill the last cloud

@@ -1,9 +1,9 @@
-"""Every vertex of a scan labelled: it is drawn in parts again and again, and each part votes."""
+"""Every point of a cloud labelled: the cloud is drawn in parts again and again, and each part votes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages.loop.random_numbers import seed_of
 
@@ -11,8 +11,13 @@ CLOUDS_AT_A_TIME = 8
 
 
 @torch.no_grad()
-def vote(
-    model: nn.Module, vertices: Tensor, num_points: int, rounds: int, num_classes: int, seed: int
+def vote_over_points(
+    model: Callable[[Tensor], Tensor],
+    vertices: Tensor,
+    num_points: int,
+    rounds: int,
+    num_classes: int,
+    seed: int,
 ) -> Tensor:
     """Sum class probabilities (V, K) of vertices (V, 3) over rounds.
 
