@@ -93,4 +93,4 @@ def embed(
         stage.run(loaded, files, out=out, seed=seed, looked_at=look)
     typer.echo(f"embed: {counted(len(files), 'cloud')}; in {out}")
     if view:
-        typer.echo(f"  to look at: {view_features(seen, view)}")
+        typer.echo(f"  to look at: {view_features(seen, view, frame=shown.frame)}")

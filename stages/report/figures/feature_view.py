@@ -23,11 +23,11 @@ class Seen:
     centers: NDArray[np.float32]
 
 
-def view_features(clouds: Sequence[Seen], file: Path) -> Path:
+def view_features(clouds: Sequence[Seen], file: Path, *, frame: str) -> Path:
     """Write a page with all clouds, a choice each; Plotly and all data are inside it.
 
     Colours are the three main directions of all clouds' features together, so that what is alike in two
-    clouds has one colour in both.
+    clouds has one colour in both. `frame` is the one that the student takes: a camera's is shown upright.
     """
     import plotly.graph_objects as go
 
@@ -37,9 +37,13 @@ def view_features(clouds: Sequence[Seen], file: Path) -> Path:
     for cloud, color in zip(thinned, colors, strict=True):
         traces = [
             _scatter(
-                go, cloud.points, [f"rgb({r},{g},{b})" for r, g, b in color.tolist()], 2, "points"
+                go,
+                _upright(cloud.points, frame),
+                [f"rgb({r},{g},{b})" for r, g, b in color.tolist()],
+                2,
+                "points",
             ),
-            _scatter(go, cloud.centers, "black", 3, "patches' centres"),
+            _scatter(go, _upright(cloud.centers, frame), "black", 3, "patches' centres"),
         ]
         choices.append((cloud.name, traces))
     return write_page(go, choices, file)
@@ -55,6 +59,13 @@ def principal_colors(features: Sequence[NDArray[np.float32]]) -> list[NDArray[np
     shares = ((along - low) / np.maximum(high - low, 1e-12)).clip(0, 1)
     colors = (40 + 215 * shares).astype(np.uint8)
     return np.split(colors, np.cumsum([len(own) for own in features])[:-1])
+
+
+def _upright(points: NDArray[np.float32], frame: str) -> NDArray[np.float32]:
+    """Points (P, 3) with z up: a camera's y is down, and its z ahead."""
+    if frame != "camera":
+        return points
+    return points[:, [0, 2, 1]] * np.array([1, 1, -1], np.float32)
 
 
 def _thinned(cloud: Seen) -> Seen:

@@ -124,6 +124,6 @@ def write_page(go: Any, choices: list[Choice], file: Path) -> Path:
         legend={"x": 1, "xanchor": "right", "y": 0.92},
     )
     with partial_path(file) as partial:
-        figure.write_html(partial, include_plotlyjs=True, full_html=True)
+        figure.write_html(partial, include_plotlyjs=True, full_html=True, default_height="97vh")
         commit(partial, file)
     return file
