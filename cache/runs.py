@@ -35,8 +35,10 @@ class RunFolder:
     One that is to be overwritten stays as it is until the new run has made a step.
     """
 
-    def __init__(self, path: Path, card: Card, *, overwrite: bool = False) -> None:
-        self.path, self.card = path, card
+    def __init__(
+        self, path: Path, card: Card, *, overwrite: bool = False, label: str | None = None
+    ) -> None:
+        self.path, self.card, self._label = path, card, label
         self._overwrites, self._is_taken = overwrite, False
 
     @contextmanager
@@ -93,8 +95,8 @@ class RunFolder:
 
     @property
     def label(self) -> str:
-        """What progress calls it: the last two parts of its path."""
-        return "/".join(self.path.parts[-2:])
+        """What progress calls it: the last two parts of its path, unless it has another name."""
+        return self._label or "/".join(self.path.parts[-2:])
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -2,13 +2,33 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from stages.checking.findings import Report
 
 COLUMN = 18  # of what, before its value
+
+
+def print_report(report: "Report") -> None:
+    """Print what was found of an artifact: its facts, each problem, and whether it is whole."""
+    for what, value in report.facts:
+        if isinstance(value, str):
+            line(what, value)
+        elif isinstance(value, Mapping):
+            configuration(what, value)
+        else:
+            matrix(what, value)
+    for finding in report.findings:
+        line("problem", str(finding))
+    if len(report.facts) > 1 or report.findings:
+        whole = "yes" + (", all of it read" if report.all_read else "")
+        line("whole", whole if report.is_whole else "no")
 
 
 def line(what: str, text: str) -> None:
@@ -16,7 +36,7 @@ def line(what: str, text: str) -> None:
     typer.echo(f"{what:<{COLUMN}} {text}")
 
 
-def made_with(config: Mapping[str, Any]) -> None:
+def configuration(what: str, config: Mapping[str, Any]) -> None:
     """Print a configuration in lines as wide as the terminal, what was left at none or off left out."""
     width = shutil.get_terminal_size().columns - COLUMN - 1  # 80 where there is no terminal
     rows = [""]
@@ -28,7 +48,7 @@ def made_with(config: Mapping[str, Any]) -> None:
             rows[-1] += ","
             rows.append(setting)
     for number, row in enumerate(rows):
-        line("" if number else "made with", row)
+        line("" if number else what, row)
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -39,16 +59,10 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key} {value}"
 
 
-def verdict(problems: list[str], *, verify: bool) -> bool:
-    """Print each problem and whether the artifact is whole, and return that."""
-    for problem in problems:
-        line("problem", problem)
-    line("whole", "no" if problems else "yes" + (", all of it read" if verify else ""))
-    return not problems
-
-
-def matrix(what: str, values: NDArray[np.float32]) -> None:
+def matrix(what: str, values: "NDArray[np.float32]") -> None:
     """Print a (4, 4) matrix."""
+    import numpy as np
+
     rows = ["  ".join(f"{value:9.4f}" for value in row) for row in values]
     if not np.isfinite(values).any():
         rows = ["lost"]

@@ -1,10 +1,12 @@
 """What a stage tells a person when it begins and ends, in a few plain lines."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from stages.checking.said import counts as counts
+from stages.checking.said import gigabytes as gigabytes
 
 if TYPE_CHECKING:
     from stages.loop.loop import Outcome
@@ -21,16 +23,6 @@ def names(items: tuple[str, ...]) -> str:
     """Write a count and the first few names."""
     more = ", ..." if len(items) > MAX_NAMES else ""
     return f"{len(items)} ({', '.join(items[:MAX_NAMES])}{more})"
-
-
-def counts(by_reason: Mapping[str, int]) -> str:
-    """Write `12 too_few_valid_pixels, 3 corrupt_depth`."""
-    return ", ".join(f"{count} {reason}" for reason, count in by_reason.items())
-
-
-def gigabytes(size: int) -> str:
-    """Write bytes as MB or GB, of a million or a thousand million bytes."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
 
 
 def print_training(command: str, outcome: "Outcome | None", folder: Path) -> None:

@@ -22,6 +22,7 @@ from pipeline.commands.options import (
 from pipeline.config import load_section
 from pipeline.packages import require
 from pipeline.words import counted, counts, gigabytes, names
+from stages.machine.shares import Share
 from stages.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -65,7 +66,10 @@ def extract(
             f"--split {split} is for .sens files named one by one; of a ScanNet folder choose with "
             f'--set "extract.splits=[{split}]"'
         )
-    part = _parse_shard(shard)
+    try:
+        part = Share.parse(shard)
+    except ValueError as error:
+        raise ConfigError(f"--shard {error}") from None
     paths = Workspace(workspace)
     with wrong_usage():
         if sens:
@@ -82,8 +86,8 @@ def extract(
     if not found.scenes:
         raise ConfigError(f"none of the scenes in the split lists has a .sens below {scannet}")
     num_mine = len(stage.share(found.scenes, part))
-    if part[1] > 1:
-        typer.echo(f"  of them, {num_mine} in share {part[0]} of {part[1]}")
+    if part.count > 1:
+        typer.echo(f"  of them, {num_mine} in share {part.number} of {part.count}")
     report = stage.run(
         settings,
         scenes=found.scenes,
@@ -100,13 +104,6 @@ def extract(
         raise Failure(f"{len(report.failed)} of {counted(num_mine, 'scene')} failed, see above")
     if strict and (report.skipped_anything or found.missing):
         raise Failure("something was left out, see above (--strict)")
-
-
-def _parse_shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if index.isdecimal() and count.isdecimal() and int(index) < int(count):
-        return int(index), int(count)
-    raise ConfigError(f"--shard {text}: expected I/N with I from 0 to N-1, such as 0/16")
 
 
 def print_scene_list(found: "SceneList", *, official: bool) -> None:

@@ -9,6 +9,7 @@ from pipeline.commands.options import (
     Debug,
     Failure,
 )
+from pipeline.lines import print_report
 from stages.settings import ConfigError
 
 
@@ -24,12 +25,18 @@ def inspect(
     debug: Debug = False,
 ) -> None:
     """Say what an artifact or a .sens is, and whether it is whole."""
-    from pipeline.inspect.artifact import inspect_path
+    from stages.checking.workspace import inspect_path
 
     if sens and not verify:
         raise ConfigError("--sens compares frame headers, which is part of --verify; give both")
     if not path.is_file() and not path.is_dir():
         there = "is neither a file nor a folder" if path.exists() else "nothing there"
         raise ConfigError(f"{path}: {there}")
-    if not inspect_path(path, verify=verify, sens=sens):
+    is_whole = True
+    for number, report in enumerate(inspect_path(path, verify=verify, sens=sens)):
+        if number:
+            typer.echo()
+        print_report(report)
+        is_whole &= report.is_whole
+    if not is_whole:
         raise Failure(f"{path}: not whole, see above")

@@ -13,6 +13,7 @@ import typer
 
 from cache.card import CardError
 from pipeline.config import check_file, check_override
+from stages.machine.shares import own_share
 from stages.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Failure(Exception):
 
 def is_first_process() -> bool:
     """True for the process that speaks; torchrun numbers them."""
-    return int(os.environ.get("RANK", 0)) == 0
+    return own_share().is_first
 
 
 def exit_if_stopped(outcome: "Outcome | None") -> None:

@@ -1,6 +1,5 @@
 """The command `teacher-cache`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,6 +48,7 @@ def teacher_cache(
     paths = Workspace(workspace)
     need(paths.points, "run extract first")
 
+    from stages.machine.shares import own_share
     from stages.precompute.teacher import teacher_cache as stage
     from stages.precompute.teacher.teachers import TeacherConfig, load_teacher
 
@@ -65,7 +65,7 @@ def teacher_cache(
             points=paths.points,
             store=store,
             workers=workers or max(1, num_cores() - 1),
-            share=(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))),
+            share=own_share(),
             overwrite=overwrite,
         )
     print_cache_report(report, store)

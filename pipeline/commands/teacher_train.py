@@ -15,10 +15,12 @@ from pipeline.commands.options import (
     Overwrite,
     Root,
     ending_on_signals,
+    exit_if_stopped,
     num_cores,
     open_device,
 )
 from pipeline.config import load_section
+from pipeline.words import print_training
 from stages.settings import ConfigError
 
 
@@ -43,7 +45,7 @@ def teacher_train(
     from stages.captioning.caption import judge
     from stages.captioning.decode import load_captioner
     from stages.precompute.teacher import teacher_train as stage
-    from stages.precompute.teacher.caption_trainer import TeacherTrainConfig
+    from stages.precompute.teacher.caption_config import TeacherTrainConfig
     from stages.precompute.teacher.clipcap import load_checkpoint
     from stages.precompute.teacher.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
 
@@ -51,10 +53,14 @@ def teacher_train(
     folder, where = paths.teacher(settings.name), open_device(device)
     table = paths.figures.parent / f"captions_{settings.name}.html"
     with ending_on_signals():
-        stage.run(
+        outcome = stage.run(
             settings, captions=pairs, out=folder, device=where, overwrite=overwrite,
             workers=workers or max(1, num_cores() - 1), say=typer.echo,
         )  # fmt: skip
+        if outcome is not None and not outcome.finished:
+            print_training("teacher-train", outcome, folder.with_name(f".{folder.name}.training"))
+            exit_if_stopped(outcome)
+            return
         trained = TeacherConfig(name=settings.name, source="trained")
         teacher = load_teacher(trained, trained=folder).to(where)
         checkpoint = folder / CHECKPOINT_FILE

@@ -3,7 +3,6 @@
 All that can be seen without training is looked at first, so that a mistake costs nothing.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from pipeline.choices import Choices
 from pipeline.downstream import task_settings, why_no_data
 from pipeline.finetuned import print_finetuning
 from pipeline.packages import explained
+from stages.machine.shares import own_share
 from stages.settings import ConfigError
 from stages.training.tasks.names import TaskName
 
@@ -116,7 +116,7 @@ def run_all(plan: Plan, how: How) -> Results:
                 overwrite=how.overwrite, patient=how.patient, say=typer.echo,
             )  # fmt: skip
         except (ValueError, OSError, RuntimeError, ArithmeticError, ImportError) as error:
-            if _num_processes() > 1:  # the others may not have failed, and would wait for this one
+            if own_share().count > 1:  # the others may not have failed, and would wait for this one
                 raise
             results.failed[task.value] = explained(error)
             continue
@@ -156,7 +156,3 @@ def _named(settings: "FinetuneConfig", name: str) -> "FinetuneConfig":
         raise ConfigError(
             f"--name {name}: expected letters, digits, '_', '-' and '.', the first no sign"
         ) from None
-
-
-def _num_processes() -> int:
-    return int(os.environ.get("WORLD_SIZE", 1))

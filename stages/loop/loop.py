@@ -98,7 +98,7 @@ class Loop:
             steps_per_epoch=self.steps_per_epoch,
             weight_decay=config.weight_decay,
             weight_decay_to=0.0 if config.weight_decay_schedule == "cosine" else None,
-            like_3detr=config.schedule == "3detr",
+            kind=config.schedule,
         )
         self.dtype = autocast_dtype(device, config.precision)
         self.position = _Position()

@@ -20,7 +20,7 @@ class LoopConfig(Settings):
     weight_decay: float = Field(0.05, ge=0)
     weight_decay_schedule: Literal["constant", "cosine"] = "constant"
     weight_decay_on: Literal["weights", "all"] = "weights"  # all: biases and norms too
-    schedule: Literal["cosine", "3detr"] = "cosine"  # see optim.Schedule
+    schedule: Literal["cosine", "3detr", "linear"] = "cosine"  # see optim.Schedule
     clip_norm: float | None = Field(None, gt=0)
     ema: float | None = Field(None, gt=0, lt=1)  # decay a step of the averaged weights
     precision: Literal["auto", "fp32", "bf16"] = "auto"

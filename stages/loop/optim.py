@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -17,8 +17,9 @@ class Schedule:
     """Linear warm-up by step, then a cosine to the lowest rate, over `epochs` of `steps` each.
 
     The first step has 1/warm-up of the rate, the last step before the cosine all of it; the very
-    last step has the lowest. `like_3detr` warms up from 1e-6, and counts the cosine from the first step,
+    last step has the lowest. Of kind `3detr` it warms up from 1e-6, and counts the cosine from the first step,
     so that the rate falls a little where the warm-up ends (engine.py of facebookresearch/3detr @ a5d1aad).
+    Of kind `linear` it falls in a line, as ClipCap's own training; the lowest rate would be the next step's.
     `weight_decay_to` None keeps the decay constant, else it follows a cosine from the first step to
     the last.
     """
@@ -30,7 +31,7 @@ class Schedule:
     steps_per_epoch: int
     weight_decay: float
     weight_decay_to: float | None = None
-    like_3detr: bool = False
+    kind: Literal["cosine", "3detr", "linear"] = "cosine"
 
     @property
     def total_steps(self) -> int:
@@ -40,12 +41,15 @@ class Schedule:
     def rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0."""
         warm_up = round(self.warmup_epochs * self.steps_per_epoch)
-        if self.like_3detr:
+        if self.kind == "3detr":
             if step <= warm_up and warm_up:
                 return DETR_FIRST_LR + (self.lr - DETR_FIRST_LR) * step / warm_up
             return _cosine(self.lr, self.lowest_lr, step / self.total_steps)
         if step < warm_up:
             return self.lr * (step + 1) / warm_up
+        if self.kind == "linear":
+            left = (self.total_steps - step) / max(1, self.total_steps - warm_up)
+            return self.lowest_lr + (self.lr - self.lowest_lr) * left
         done = (step - warm_up) / max(1, self.total_steps - 1 - warm_up)
         return _cosine(self.lr, self.lowest_lr, done)
 

@@ -1,6 +1,5 @@
 """Several processes of one training, as torchrun starts them; alone, everything here does nothing."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
+
+from stages.machine.shares import own_share
 
 # Longer than any evaluation, for which all wait.
 TIMEOUT = timedelta(hours=4)
@@ -68,7 +69,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if dist.is_available() and dist.is_initialized():
         yield Processes(dist.get_rank(), dist.get_world_size())
         return
-    count = int(os.environ.get("WORLD_SIZE", 1))
+    count = own_share().count
     if count == 1:
         yield Processes()
         return

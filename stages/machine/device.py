@@ -1,8 +1,8 @@
 """Which device a stage runs on."""
 
-import os
-
 import torch
+
+from stages.machine.shares import local_rank
 
 
 def choose_device(name: str) -> torch.device:
@@ -13,8 +13,9 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    own = local_rank()
+    if name == "cuda" and own is not None:
+        name = f"cuda:{own}"
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -112,7 +112,7 @@ def test_every_shipped_configuration_is_valid() -> None:
     from pipeline.config import shipped_configs
     from stages.precompute.downstream.prepare_objects import ObjectsConfig
     from stages.precompute.recordings.extract_scene import ExtractConfig
-    from stages.precompute.teacher.caption_trainer import TeacherTrainConfig
+    from stages.precompute.teacher.caption_config import TeacherTrainConfig
     from stages.precompute.teacher.teachers import TeacherConfig
     from stages.training.pretraining.config import PretrainConfig
     from stages.training.tasks.classification.config import ClassificationConfig

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.lines import made_with
+from pipeline.lines import configuration
 
 CONFIG = {
     "name": "a",
@@ -20,7 +20,7 @@ def test_a_configuration_is_as_wide_as_the_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    made_with(CONFIG)
+    configuration("made with", CONFIG)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("made with          name a")
     assert all(line.startswith(" " * 19) and line[19] != " " for line in lines[1:])
@@ -37,5 +37,5 @@ def test_a_configuration_is_as_wide_as_the_terminal(
 
 
 def test_an_empty_configuration(capsys: pytest.CaptureFixture[str]) -> None:
-    made_with({})
+    configuration("made with", {})
     assert capsys.readouterr().out.strip() == "made with"

@@ -10,7 +10,7 @@ from PIL import Image
 from cache.captions import CaptionedImage, write_captions
 from cache.card import Card
 from stages.precompute.teacher import teacher_train
-from stages.precompute.teacher.caption_trainer import (
+from stages.precompute.teacher.caption_config import (
     SmallLanguageModel,
     SmallTower,
     TeacherTrainConfig,

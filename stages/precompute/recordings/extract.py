@@ -17,6 +17,7 @@ from cache.frames import KEPT
 from cache.points import create_store
 from cache.scene_group import list_scenes, scene_card
 from stages.machine.progress import Progress
+from stages.machine.shares import WHOLE, Share
 from stages.machine.workers import Outcome, run_all
 from stages.precompute.recordings.extract_scene import (
     ExtractConfig,
@@ -60,13 +61,13 @@ def run(
     scenes: Sequence[Scene],
     frames: Path,
     points: Path,
-    shard: tuple[int, int] = (0, 1),
+    shard: Share = WHOLE,
     workers: int = 1,
     overwrite: bool = False,
 ) -> ExtractReport:
     """Extract the scenes that are not complete into `frames/` and the Zarr group `points`.
 
-    `shard` (i, n) takes that `share` of them. Scenes that were extracted with another configuration
+    `shard` is the share of them that is taken. Scenes that were extracted with another configuration
     are refused with an OtherConfigurationError, or replaced with `overwrite`.
     """
     with ExitStack() as running:
@@ -85,9 +86,9 @@ def run(
     return report
 
 
-def share(scenes: Sequence[Scene], shard: tuple[int, int]) -> list[Scene]:
-    """Return the part of the scenes that shard (i, n) takes: every n-th by id, from the i-th."""
-    return sorted(scenes, key=lambda scene: scene.scene_id)[shard[0] :: shard[1]]
+def share(scenes: Sequence[Scene], shard: Share) -> list[Scene]:
+    """Return the part of the scenes that a shard takes, by their ids."""
+    return shard.of(sorted(scenes, key=lambda scene: scene.scene_id))
 
 
 def _plan(

@@ -35,6 +35,7 @@ from cache.scene_group import (
     scene_card,
 )
 from stages.machine.progress import Progress
+from stages.machine.shares import WHOLE, Share
 from stages.precompute.teacher.decoding import Decoder, Pending, started_ahead
 from stages.precompute.teacher.teachers import Teacher, TeacherConfig
 
@@ -91,12 +92,12 @@ def run(
     points: Path,
     store: Path,
     workers: int = 1,
-    share: tuple[int, int] = (0, 1),
+    share: Share = WHOLE,
     overwrite: bool = False,
 ) -> CacheReport:
     """Cache the teacher's arrays of all extracted scenes into the Zarr group `store`.
 
-    `share` (rank, world) takes every world-th scene; the process that ends last writes the
+    `share` is the part of the scenes that is taken; the process that ends last writes the
     statistics. Raises OtherConfigurationError if another teacher's arrays are there.
     """
     identity = teacher.identity()
@@ -107,7 +108,7 @@ def run(
             running.enter_context(claim(locks / f"{store.name}.running", identity))
             _prepare_store(store, config, identity, teacher.tower.pooling, overwrite)
         scenes = find_scenes(frames, points, report)
-        mine = scenes[share[0] :: share[1]]
+        mine = share.of(scenes)
         todo = [scene for scene in mine if not _is_complete(store, scene, identity, report)]
         total = sum(scene.num_images for scene in todo)
         with (

@@ -5,7 +5,7 @@ mapper and GPT-2 frozen too. `small_tower` and `small_language_model` make all o
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from torch import nn
 from cache.captions import captions_card
 from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import commit, lock, partial_path, remove
-from stages.machine.progress import Progress
+from cache.runs import RunFolder, read_metrics
+from stages.loop.loop import Outcome, train
+from stages.loop.processes import Processes
+from stages.precompute.teacher.caption_config import SmallLanguageModel, TeacherTrainConfig
 from stages.precompute.teacher.caption_pairs import (
     Pairs,
     counted,
@@ -25,18 +28,14 @@ from stages.precompute.teacher.caption_pairs import (
     telling_words,
     train_tokenizer,
 )
-from stages.precompute.teacher.caption_trainer import (
-    Parts,
-    SmallLanguageModel,
-    TeacherTrainConfig,
-    Trainer,
-)
+from stages.precompute.teacher.caption_task import Parts, caption_task
 from stages.precompute.teacher.clipcap import PREFIX, MapperShape, build_mapper
 from stages.precompute.teacher.teachers import CHECKPOINT_FILE
 from stages.precompute.teacher.towers import open_clip_model, tower_of
 
-KIND, SCHEMA_VERSION = "trained teacher", 2
+KIND, SCHEMA_VERSION = "trained teacher", 3
 CARD_FILE, METRICS_FILE = "artifact.json", "metrics.jsonl"
+LOGGED = ("epoch", "caption_loss", "val_loss")
 POSITIONS = 96  # of a small language model: the prefix and the longest caption
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -50,31 +49,40 @@ def run(
     workers: int = 1,
     overwrite: bool = False,
     say: Callable[[str], None] = lambda _: None,
-) -> Card:
+) -> Outcome | None:
     """Train on the split `train` of a captions file and save the teacher in the folder `out`.
 
-    Does nothing if it is there already. A run that was stopped goes on after its last epoch, and
-    ends with the same weights on the same device. Raises ValueError if the captions cannot be used.
+    None if it is there already. A run that was stopped goes on where it stands, and ends with the same
+    weights on the same device; until it is finished it lies in a hidden folder beside `out`. Raises
+    ValueError if the captions cannot be used.
     """
     source = captions_card(captions)
     inputs = {"captions": source.fingerprint if source else captions.stat().st_size}
     wanted = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+    training = RunFolder(
+        out.with_name(f".{out.name}.training"), wanted, overwrite=overwrite, label=out.name
+    )
+    processes = Processes()
     with lock(out.parent / ".locks" / f"{out.name}.training", wait=True):
         if _is_complete(out, wanted, overwrite):
-            return wanted
+            remove(training.path)
+            return None
         torch.manual_seed(config.seed)
-        state_file = out.with_name(f".{out.name}.training.pt")
-        with partial_path(out) as folder:
+        with partial_path(out) as folder, training.opened(processes):
             folder.mkdir()
-            parts, train, val = _set_up(config, captions, folder, workers)
-            for split, pairs in (("train", train), ("val", val)):
+            parts, train_set, val_set = _set_up(config, captions, folder, workers)
+            for split, pairs in (("train", train_set), ("val", val_set)):
                 if left_out := counted(pairs.left_out):
                     say(f"teacher-train: left out of {split}: {left_out}")
-            metrics = _train(config, parts, train, val, device, state_file, wanted)
-            _save(folder, parts, metrics, wanted)
+            task = caption_task(config, parts, train_set, val_set, device)
+            loop_config = config.of_the_loop(task.num_rows)
+            outcome = train(task, loop_config, training, device=device, processes=processes)
+            if not outcome.finished:
+                return outcome
+            _save(folder, parts, read_metrics(training.path), wanted)
             commit(folder, out)
-        remove(state_file)
-    return wanted
+        remove(training.path)
+    return outcome
 
 
 def _set_up(
@@ -171,32 +179,7 @@ def _embed_dim(clip: Any, size: int) -> int:
         return tower_of(clip).encode(torch.zeros(1, 3, size, size))[0].shape[1]
 
 
-def _train(
-    config: TeacherTrainConfig,
-    parts: Parts,
-    train: Pairs,
-    val: Pairs,
-    device: torch.device,
-    state_file: Path,
-    card: Card,
-) -> list[dict[str, float]]:
-    """Train all epochs, saving the state after each; returns the losses of each epoch."""
-    trainer = Trainer(config, parts, train, val, device)
-    first = trainer.resume(state_file, card)
-    with Progress("teacher-train", config.epochs * len(train), "images") as progress:
-        for epoch in range(first, config.epochs):
-            trainer.train_epoch(epoch, progress)
-            losses = trainer.metrics[-1]
-            if epoch + 1 == config.epochs or (epoch + 1) % 5 == 0:
-                progress.note(
-                    f"epoch {epoch + 1} of {config.epochs}: caption loss "
-                    f"{losses['caption_loss']:.3f}, on held-out images {losses['val_loss']:.3f}"
-                )
-            trainer.save(state_file, card)
-    return trainer.metrics
-
-
-def _save(folder: Path, parts: Parts, metrics: list[dict[str, float]], card: Card) -> None:
+def _save(folder: Path, parts: Parts, metrics: Sequence[Mapping[str, Any]], card: Card) -> None:
     """Write open_clip's folder layout, the official ClipCap checkpoint, and the tokenizer."""
     from safetensors.torch import save
 
@@ -206,8 +189,8 @@ def _save(folder: Path, parts: Parts, metrics: list[dict[str, float]], card: Car
     state |= {f"gpt.{k}": v.detach().cpu() for k, v in parts.language_model.state_dict().items()}
     torch.save(state, folder / CHECKPOINT_FILE)
     parts.tokenizer.save_pretrained(folder)
-    lines: Iterator[str] = (json.dumps(row) + "\n" for row in metrics)
-    (folder / METRICS_FILE).write_text("".join(lines))
+    kept = ({key: line[key] for key in LOGGED} for line in metrics)  # the same of the same training
+    (folder / METRICS_FILE).write_text("".join(json.dumps(line) + "\n" for line in kept))
     (folder / CARD_FILE).write_text(json.dumps(card.to_dict(), indent=2))
 
 
@@ -227,7 +210,10 @@ def _is_complete(out: Path, wanted: Card, overwrite: bool) -> bool:
         return True
     if overwrite:
         return False
-    changes = differences({**card.config, **card.inputs}, {**wanted.config, **wanted.inputs})
+    changes = differences(
+        {**card.config, **card.inputs, "schema": card.schema_version},
+        {**wanted.config, **wanted.inputs, "schema": wanted.schema_version},
+    )
     raise OtherConfigurationError(
         f"{out} was trained differently: {'; '.join(changes)}. Replace it with --overwrite, or "
         "choose another name: --set teacher_train.name=NAME"

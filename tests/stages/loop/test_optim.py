@@ -69,7 +69,7 @@ def test_everything_can_decay() -> None:
 def test_the_schedule_of_3detr() -> None:
     """Its engine's formula, written out: the cosine counts from the first step."""
     schedule = Schedule(lr=5e-4, lowest_lr=1e-6, epochs=720, warmup_epochs=9, steps_per_epoch=150,
-                        weight_decay=0.1, like_3detr=True)  # fmt: skip
+                        weight_decay=0.1, kind="3detr")  # fmt: skip
     total = 720 * 150
     for step in (0, 1, 700, 1350, 1351, 2000, 54_000, total - 1):
         done = step / total

@@ -21,6 +21,7 @@ from cache.frames import KEPT, frames_card, iter_images, read_frames
 from cache.points import read_points
 from cache.scene_group import list_scenes, scene_card
 from stages.machine.progress import Progress
+from stages.machine.shares import Share
 from stages.precompute.recordings import extract, extract_scene
 from stages.precompute.recordings.extract import ExtractReport
 from stages.precompute.recordings.extract_scene import ExtractConfig
@@ -295,13 +296,15 @@ def test_processes_and_shards_write_the_same_bytes(
 ) -> None:
     run(scannet, tmp_path / "two", workers=2)
     for index in range(3):
-        run(scannet, tmp_path / "shards", shard=(index, 3))
+        run(scannet, tmp_path / "shards", shard=Share(index, 3))
     assert tree(tmp_path / "two") == tree(extracted)
     assert tree(tmp_path / "shards") == tree(extracted)
 
 
 def test_shards_do_not_overlap(scannet: Path, tmp_path: Path) -> None:
-    counts = [run(scannet, tmp_path / str(index), shard=(index, 3)).extracted for index in range(3)]
+    counts = [
+        run(scannet, tmp_path / str(index), shard=Share(index, 3)).extracted for index in range(3)
+    ]
     assert counts == [2, 1, 1]
 
 

@@ -26,6 +26,7 @@ from cache.prefixes import (
     write_scene,
 )
 from cache.scene_group import list_scenes, scene_card
+from stages.machine.shares import Share
 from stages.precompute.recordings import extract
 from stages.precompute.recordings.extract_scene import ExtractConfig
 from stages.precompute.teacher import teacher_cache
@@ -128,8 +129,8 @@ def test_processes_and_shares_write_the_same_bytes(
     workspace: Path, teacher: Teacher, cached: Path, tmp_path: Path
 ) -> None:
     run(workspace, teacher, tmp_path / "workers", workers=2)
-    first = run(workspace, teacher, tmp_path / "shares", share=(0, 2))
-    second = run(workspace, teacher, tmp_path / "shares", share=(1, 2))
+    first = run(workspace, teacher, tmp_path / "shares", share=Share(0, 2))
+    second = run(workspace, teacher, tmp_path / "shares", share=Share(1, 2))
     assert (first.cached, first.num_train_rows) == (2, None)
     assert (second.cached, second.num_train_rows) == (2, 12)
     for name in ("workers", "shares"):

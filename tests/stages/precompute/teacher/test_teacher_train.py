@@ -1,8 +1,11 @@
 """teacher-train: the official layouts, exact resume, both recipes, and that it learns."""
 
 import json
+import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -12,9 +15,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from cache.captions import CaptionedImage, read_captions, write_captions
 from cache.card import Card, CardError
+from cache.checkpoint import has_checkpoint
 from stages.captioning.caption import judge
 from stages.captioning.decode import load_captioner
-from stages.precompute.teacher import caption_trainer, decoding, teacher_train
+from stages.loop.loop import Loop, NonFiniteError
+from stages.precompute.teacher import decoding, teacher_train
 from stages.precompute.teacher.caption_pairs import (
     load_pairs,
     read_described,
@@ -22,6 +27,7 @@ from stages.precompute.teacher.caption_pairs import (
     train_tokenizer,
     word_presence,
 )
+from stages.precompute.teacher.caption_task import CaptionTensors, Parts
 from stages.precompute.teacher.clip_images import Preprocessing
 from stages.precompute.teacher.clipcap import load_checkpoint, load_mapper
 from stages.precompute.teacher.teachers import CHECKPOINT_FILE, TeacherConfig, load_teacher
@@ -56,22 +62,43 @@ def test_it_learns_colours(tmp_path: Path) -> None:
     assert table.read_text().count("<img") == 6
 
 
+@pytest.mark.parametrize("step", [1, 3, 5])  # of six: in an epoch, at its end, before the last
 def test_a_stopped_training_goes_on_exactly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     whole = train_tiny(tmp_path / "whole")
-    save = caption_trainer.Trainer.save
+    train_step = Loop._train_step
 
-    def stop_after_saving(self: caption_trainer.Trainer, *args: object) -> None:
-        save(self, *args)  # type: ignore[arg-type]
-        raise KeyboardInterrupt
+    def stopped_after(self: Loop, *arguments: Any) -> int:
+        train_step(self, *arguments)
+        return signal.SIGTERM if self.position.step == step else 0
 
     with monkeypatch.context() as patch:
-        patch.setattr(caption_trainer.Trainer, "save", stop_after_saving)
-        with pytest.raises(KeyboardInterrupt):
-            train_tiny(tmp_path / "stopped")
+        patch.setattr(Loop, "_train_step", stopped_after)
+        patch.setattr(Loop, "_is_save_due", lambda self: self.position.step == step)
+        train_tiny(tmp_path / "stopped")
+    hidden = tmp_path / "stopped" / "teacher" / ".tiny.training"
+    assert has_checkpoint(hidden / "last") or step == 3
     stopped = train_tiny(tmp_path / "stopped")
     assert_equal(whole, stopped)
+    assert not hidden.exists()
+
+
+def test_a_loss_that_is_not_finite_saves_its_batch(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError, match="not finite: "):
+        train_tiny(tmp_path, CONFIG.model_copy(update={"lr": 1e30, "warmup_steps": 0}))
+    hidden = tmp_path / "teacher" / ".tiny.training"
+    assert load_file(hidden / "nonfinite" / "batch.safetensors")["rows"].shape == (8,)
+    assert not (tmp_path / "teacher" / "tiny").exists()
+
+
+def test_another_training_that_was_stopped_is_not_lost(tmp_path: Path) -> None:
+    with pytest.raises(NonFiniteError):
+        train_tiny(tmp_path, CONFIG.model_copy(update={"lr": 1e30, "epochs": 1, "warmup_steps": 0}))
+    hidden = tmp_path / "teacher" / ".tiny.training"
+    shutil.copytree(hidden / "nonfinite", hidden / "last")
+    with pytest.raises(CardError, match=r"holds another run: .*lr: 1e\+30 there, 0.003 asked"):
+        train_tiny(tmp_path)
 
 
 def assert_equal(first: Path, second: Path) -> None:
@@ -148,18 +175,17 @@ def test_norms_of_a_trained_tower_know_their_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not the variance of 1 that they began with, after twenty steps on one batch."""
-    trainers = []
-    save = caption_trainer.Trainer.save
+    found = []
 
-    def keep(self: caption_trainer.Trainer, *args: object) -> None:
-        trainers.append(self)
-        save(self, *args)  # type: ignore[arg-type]
+    def keep(folder: Path, parts: Parts, *arguments: Any) -> None:
+        found.append(parts)
 
-    monkeypatch.setattr(caption_trainer.Trainer, "save", keep)
-    one_batch = {"batch_images": 24, "shift": 0.0, "flip": False, "epochs": 20, "lr": 1e-5}
-    train_tiny(tmp_path, CONFIG.model_copy(update=one_batch))
-    trainer = trainers[-1]
-    norms = [m for m in trainer.visual.modules() if isinstance(m, _BatchNorm)]
+    with monkeypatch.context() as patch:
+        patch.setattr(teacher_train, "_save", keep)
+        one_batch = {"batch_images": 24, "shift": 0.0, "flip": False, "epochs": 20, "lr": 1e-5}
+        train_tiny(tmp_path, CONFIG.model_copy(update=one_batch))
+    visual = found[0].clip.visual
+    norms = [m for m in visual.modules() if isinstance(m, _BatchNorm)]
     assert norms
     running = [norm.running_var.clone() for norm in norms]
     given: list[torch.Tensor] = []
@@ -167,9 +193,13 @@ def test_norms_of_a_trained_tower_know_their_batches(
         norm.register_forward_pre_hook(
             lambda _, inputs: given.append(inputs[0].transpose(0, 1).flatten(1).var(dim=1))
         )
-    trainer.visual.train()
+    pairs = load_pairs(
+        read_described(tmp_path / "captions.parquet", "train"), found[0].preprocessing, 0
+    )
+    images = CaptionTensors(pairs, found[0], torch.device("cpu")).images(torch.arange(len(pairs)))
+    visual.train()
     with torch.no_grad():
-        trainer.visual(trainer._pixels(trainer.train_set.pixels, augment=False))
+        visual(images)
     ratios = [(a.median() / b.median()).item() for a, b in zip(running, given, strict=True)]
     assert all(0.8 < ratio < 1.2 for ratio in ratios), ratios
 

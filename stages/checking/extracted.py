@@ -1,23 +1,23 @@
 """`inspect` of what `extract` wrote: manifests and points, and that they agree."""
 
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
-
-from rich.progress import track
 
 from cache.card import CardError, JsonDict
 from cache.frames import KEPT, frames_card, frames_path, iter_images, read_frames
 from cache.points import SCALE_M, read_points
 from cache.scene_group import missing_chunks, scene_card
 from cache.workspace import Workspace
-from pipeline.lines import line, made_with, verdict
-from pipeline.words import counts
+from stages.checking.findings import Report
+from stages.checking.said import counts
+from stages.machine.progress import Progress
 from stages.sources.images import image_size
 from stages.sources.sens import SensError, SensReader
 
 
-def inspect_extracted(paths: Workspace, *, verify: bool) -> bool:
-    """Print what is extracted in a workspace, and return whether all of it is whole."""
+def inspect_extracted(paths: Workspace, *, verify: bool) -> Report:
+    """Say what is extracted in a workspace, and whether all of it is whole."""
     scenes = {path.name for path in paths.points.iterdir() if path.is_dir()}
     scenes |= {path.stem for path in paths.frames.glob("*.parquet")}
     return inspect_scenes(paths, sorted(scenes), verify=verify)
@@ -25,31 +25,34 @@ def inspect_extracted(paths: Workspace, *, verify: bool) -> bool:
 
 def inspect_scenes(
     paths: Workspace, scenes: list[str], *, verify: bool, sens: Path | None = None
-) -> bool:
-    """Print what these scenes hold; `sens` is the recording that a single one came from."""
+) -> Report:
+    """Say what these scenes hold; `sens` is the recording that a single one came from."""
     statuses, splits, configs = Counter[str](), Counter[str](), dict[str, JsonDict]()
-    problems = []
-    for scene_id in track(scenes, "verify", disable=not verify):
-        try:
-            card = _check_scene(paths, scene_id, verify, sens)
-        except (CardError, SensError, ValueError, OSError) as error:
-            problems.append(f"{scene_id}: {error}")
-            continue
-        if card["details"]["damage"]:
-            problems.append(f"{scene_id}: its .sens was not whole: {card['details']['damage']}")
-        statuses.update(card["counts"]["statuses"])
-        splits[card["inputs"]["split"]] += 1
-        configs[str(card["config"])] = card["config"]
-    line("scenes", f"{len(scenes)}: {counts(splits)}")
+    report = Report(all_read=verify)
+    with Progress("verify", len(scenes), "scenes") if verify else nullcontext() as progress:
+        for done, scene_id in enumerate(scenes):
+            if progress:
+                progress.update(done)
+            try:
+                card = _check_scene(paths, scene_id, verify, sens)
+            except (CardError, SensError, ValueError, OSError) as error:
+                report.found(scene_id, str(error))
+                continue
+            if card["details"]["damage"]:
+                report.found(scene_id, f"its .sens was not whole: {card['details']['damage']}")
+            statuses.update(card["counts"]["statuses"])
+            splits[card["inputs"]["split"]] += 1
+            configs[str(card["config"])] = card["config"]
+    report.fact("scenes", f"{len(scenes)}: {counts(splits)}")
     rejected = {reason: n for reason, n in sorted(statuses.items()) if reason != KEPT}
-    line("frames", f"{statuses[KEPT]} kept, {counts(rejected) or 'none'} rejected")
+    report.fact("frames", f"{statuses[KEPT]} kept, {counts(rejected) or 'none'} rejected")
     for config in configs.values():
-        made_with(config)
+        report.fact("made with", config)
     if len(configs) > 1:
-        problems.append(f"a mix of {len(configs)} configurations")
+        report.found("", f"a mix of {len(configs)} configurations")
     if not scenes:
-        problems.append("no scene is extracted here")
-    return verdict(problems, verify=verify)
+        report.found("", "no scene is extracted here", "run extract")
+    return report
 
 
 def _check_scene(paths: Workspace, scene_id: str, verify: bool, sens: Path | None) -> JsonDict:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from pipeline.lines import line, matrix, verdict
-from pipeline.words import counts, gigabytes
+from stages.checking.findings import Report
+from stages.checking.said import counts, gigabytes
 from stages.sources.sens import (
     SensFrame,
     SensFrameError,
@@ -17,31 +17,37 @@ from stages.sources.sens import (
 )
 
 
-def inspect_sens(path: Path, *, verify: bool) -> bool:
-    """Print what a `.sens` holds and return whether it is whole."""
+def inspect_sens(path: Path, *, verify: bool) -> Report:
+    """Say what a `.sens` holds and return whether it is whole."""
+    report = Report(all_read=verify)
     with SensReader(path) as sens:
         header = sens.header
-        line("file", f"{path}, {gigabytes(sens.size_bytes)}")
-        line("sensor", header.sensor_name)
+        report.fact("file", f"{path}, {gigabytes(sens.size_bytes)}")
+        report.fact("sensor", header.sensor_name)
         width, height = header.color_size
-        line("colour", f"{width} x {height} {header.color_compression}")
+        report.fact("colour", f"{width} x {height} {header.color_compression}")
         width, height = header.depth_size
-        line("depth", f"{width} x {height} {header.depth_compression}")
-        line("depth shift", f"{header.depth_shift:g} units per metre")
-        matrix("colour intrinsics", header.color_intrinsics)
-        matrix("colour extrinsics", header.color_extrinsics)
-        matrix("depth intrinsics", header.depth_intrinsics)
-        matrix("depth extrinsics", header.depth_extrinsics)
+        report.fact("depth", f"{width} x {height} {header.depth_compression}")
+        report.fact("depth shift", f"{header.depth_shift:g} units per metre")
+        report.fact("colour intrinsics", header.color_intrinsics)
+        report.fact("colour extrinsics", header.color_extrinsics)
+        report.fact("depth intrinsics", header.depth_intrinsics)
+        report.fact("depth extrinsics", header.depth_extrinsics)
         first, last, lost, problems = _walk(sens, verify)
-        line("frames", f"{sens.num_whole_frames} whole of {header.num_frames}, {lost} poses lost")
+        report.fact(
+            "frames", f"{sens.num_whole_frames} whole of {header.num_frames}, {lost} poses lost"
+        )
         if first and last:
-            matrix("first pose", first.camera_to_world)
-            matrix("last pose", last.camera_to_world)
+            report.fact("first pose", first.camera_to_world)
+            report.fact("last pose", last.camera_to_world)
         imu, rest = sens.trailing()
         if imu is not None:
-            line("after them", f"{imu} IMU frames, {rest} bytes")
-        bad = [f"payloads that do not decode: {counts(problems)}"] if problems else []
-        return verdict(bad + ([sens.damage] if sens.damage else []), verify=verify)
+            report.fact("after them", f"{imu} IMU frames, {rest} bytes")
+        if problems:
+            report.found("", f"payloads that do not decode: {counts(problems)}")
+        if sens.damage:
+            report.found("", sens.damage)
+    return report
 
 
 def _walk(

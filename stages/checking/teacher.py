@@ -10,47 +10,50 @@ from cache.frames import frames_card, frames_path, iter_images
 from cache.prefixes import PREFIX, STATISTICS, VALID, read_array, read_statistics, store_identity
 from cache.scene_group import list_scenes, scene_card
 from cache.workspace import Workspace
-from pipeline.lines import line, made_with, verdict
+from stages.checking.findings import Report
 from stages.settings import validated
 
+AGAIN = "run teacher-cache again"
 SCENES_VERIFIED, ROWS_VERIFIED = 8, 4
 # Of the largest value: float16 keeps three digits, other batches and threads round otherwise.
 TOLERANCE = 0.01
 
 
-def inspect_store(store: Path, *, verify: bool) -> bool:
-    """Print whose prefixes a store holds, how many, and whether they are whole and finite."""
+def inspect_store(store: Path, *, verify: bool) -> Report:
+    """Say whose prefixes a store holds, how many, and whether they are whole and finite."""
+    report = Report(all_read=verify)
     paths = Workspace(store.parent.parent)
     teacher = store_identity(store)
     identity, config = teacher["identity"], teacher["config"]
-    line("prefixes", str(store))
-    line("teacher", f"{config['kind']}, {_which(config, teacher.get('pooling'))}")
-    line("tower", f"sha256 {identity['tower_sha256'][:16]}, {identity['precision']}")
+    report.fact("prefixes", str(store))
+    report.fact("teacher", f"{config['kind']}, {_which(config, teacher.get('pooling'))}")
+    report.fact("tower", f"sha256 {identity['tower_sha256'][:16]}, {identity['precision']}")
     if identity["mapper_sha256"]:
-        line("mapper", f"{identity['mapper']['kind']}, sha256 {identity['mapper_sha256'][:16]}")
+        report.fact(
+            "mapper", f"{identity['mapper']['kind']}, sha256 {identity['mapper_sha256'][:16]}"
+        )
     about = identity["preprocessing"]
-    line("images", f"{about['size']} pixels, crop {about['crop']}, {teacher['decoder']}")
-    problems: list[str] = []
+    report.fact("images", f"{about['size']} pixels, crop {about['crop']}, {teacher['decoder']}")
     scenes = _scenes_there(store)
-    rows = sum(_check_scene(store, scene_id, paths, problems) for scene_id in scenes)
+    rows = sum(_check_scene(store, scene_id, paths, report) for scene_id in scenes)
     missing = sorted(set(list_scenes(paths.points)) - set(list_scenes(store)))
     if missing:
-        problems.append(f"{len(missing)} extracted scenes are missing ({missing[0]}, ...)")
-    line("scenes", f"{len(scenes)}, {rows} rows")
+        report.found("", f"{len(missing)} extracted scenes are missing ({missing[0]}, ...)", AGAIN)
+    report.fact("scenes", f"{len(scenes)}, {rows} rows")
     try:
         statistics = read_statistics(store)
         length, width = statistics.mean.shape
-        line("each", f"{length} x {width}")
-        line(
+        report.fact("each", f"{length} x {width}")
+        report.fact(
             "statistics",
             f"{statistics.num_rows} training rows: mean {statistics.mean.mean():.4f}, "
             f"deviation {statistics.std.mean():.4f}",
         )
     except CardError as error:
-        problems.append(str(error))
+        report.found("", str(error))
     if verify:
-        problems += _recompute(store, paths, config, identity)
-    return verdict(problems, verify=verify)
+        _recompute(store, paths, config, identity, report)
+    return report
 
 
 def _which(config: dict[str, Any], pooling: str | None) -> str:
@@ -68,25 +71,25 @@ def _which(config: dict[str, Any], pooling: str | None) -> str:
             return f"{config['model']}, {config['pretrained']}"
 
 
-def inspect_trained(folder: Path) -> bool:
-    """Print what a folder of teacher-train holds, and whether its weights can be read."""
+def inspect_trained(folder: Path) -> Report:
+    """Say what a folder of teacher-train holds, and whether its weights can be read."""
     from stages.precompute.teacher.clipcap import load_checkpoint, load_mapper
     from stages.precompute.teacher.teacher_train import METRICS_FILE, teacher_card
     from stages.precompute.teacher.teachers import CHECKPOINT_FILE
 
-    line("trained teacher", str(folder))
+    report = Report()
+    report.fact("trained teacher", str(folder))
     card = teacher_card(folder)
-    made_with(card.config)
-    line("last epoch", (folder / METRICS_FILE).read_text().splitlines()[-1])
-    problems = []
+    report.fact("made with", card.config)
+    report.fact("last epoch", (folder / METRICS_FILE).read_text().splitlines()[-1])
     try:
         checkpoint = folder / CHECKPOINT_FILE
         mapper = load_mapper(load_checkpoint(checkpoint), where=str(checkpoint))
         shape = mapper.shape
-        line("mapper", f"{shape.kind}, {shape.embed_dim} to {shape.length} x {shape.width}")
+        report.fact("mapper", f"{shape.kind}, {shape.embed_dim} to {shape.length} x {shape.width}")
     except ValueError as error:
-        problems.append(str(error))
-    return verdict(problems, verify=False)
+        report.found("", str(error))
+    return report
 
 
 def _scenes_there(store: Path) -> list[str]:
@@ -95,31 +98,35 @@ def _scenes_there(store: Path) -> list[str]:
     )
 
 
-def _check_scene(store: Path, scene_id: str, paths: Workspace, problems: list[str]) -> int:
+def _check_scene(store: Path, scene_id: str, paths: Workspace, report: Report) -> int:
     """Read one scene's prefixes; returns the number of its rows."""
     try:
         prefix, valid = (read_array(store, scene_id, name) for name in (PREFIX, VALID))
         card = scene_card(store, scene_id)
         assert card is not None
         if not np.isfinite(prefix).all():
-            problems.append(f"{scene_id}: values that are not finite")
+            report.found(scene_id, "values that are not finite", AGAIN)
         if len(prefix) != len(valid) or prefix[~valid].any():
-            problems.append(f"{scene_id}: rows that are not valid are not zero")
+            report.found(scene_id, "rows that are not valid are not zero", AGAIN)
         manifest = frames_path(paths.frames, scene_id)
         if frames_card(manifest).fingerprint != card.inputs["frames"]:
-            problems.append(f"{scene_id}: made from other frames than are there; cache it again")
+            report.found(scene_id, "made from other frames than are there", "cache it again")
         if card.counts["invalid"]:
-            problems.append(f"{scene_id}: {card.counts['invalid']} images could not be decoded")
+            report.found(scene_id, f"{card.counts['invalid']} images could not be decoded")
     except CardError as error:
-        problems.append(f"{scene_id}: {error}")
+        report.found(scene_id, str(error))
         return 0
     return len(prefix)
 
 
 def _recompute(
-    store: Path, paths: Workspace, config: dict[str, Any], identity: dict[str, Any]
-) -> list[str]:
-    """Run the teacher again over some rows, print the largest difference, return problems."""
+    store: Path,
+    paths: Workspace,
+    config: dict[str, Any],
+    identity: dict[str, Any],
+    report: Report,
+) -> None:
+    """Run the teacher again over some rows, and say by how much it differs."""
     import torch
 
     from stages.precompute.teacher.decoding import decode_batch
@@ -128,7 +135,8 @@ def _recompute(
     settings = validated(TeacherConfig, config)
     teacher = load_teacher(settings, trained=paths.teacher(settings.trained))
     if teacher.identity() != identity:
-        return ["the teacher that its configuration names has other weights now"]
+        report.found("", "the teacher that its configuration names has other weights now")
+        return
     scenes = list_scenes(store)
     chosen = {scenes[i] for i in np.linspace(0, len(scenes) - 1, SCENES_VERIFIED).astype(int)}
     largest, scale = 0.0, 1e-9
@@ -142,7 +150,6 @@ def _recompute(
         again = teacher(torch.from_numpy(pixels))[PREFIX].numpy()
         largest = max(largest, float(np.abs(again - prefix[rows]).max()))
         scale = max(scale, float(np.abs(prefix[rows]).max()))
-    line("computed again", f"largest difference {largest:.2e}, largest value {scale:.2f}")
+    report.fact("computed again", f"largest difference {largest:.2e}, largest value {scale:.2f}")
     if largest > TOLERANCE * scale:
-        return [f"rows computed again differ by up to {largest:.3g}"]
-    return []
+        report.found("", f"rows computed again differ by up to {largest:.3g}")

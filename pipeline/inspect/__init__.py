@@ -1,1 +1,0 @@
-"""`inspect`: says what an artifact is, and whether it is whole."""
