@@ -15,7 +15,7 @@ from stages.settings import ConfigError
 if TYPE_CHECKING:
     from stages.sources.rgbd_layouts.found import RgbdFolder
 if TYPE_CHECKING:
-    from stages.sources.sens import Matrix
+    from stages.sources.sens_format import Matrix
 
 
 def pack_sens(

@@ -13,7 +13,8 @@ from stages.checking.findings import Report
 from stages.checking.said import counts
 from stages.machine.progress import Progress
 from stages.sources.images import image_size
-from stages.sources.sens import SensError, SensReader
+from stages.sources.sens import SensReader
+from stages.sources.sens_format import SensError
 
 
 def inspect_extracted(paths: Workspace, *, verify: bool) -> Report:

@@ -8,13 +8,8 @@ from PIL import Image
 
 from stages.checking.findings import Report
 from stages.checking.said import counts, gigabytes
-from stages.sources.sens import (
-    SensFrame,
-    SensFrameError,
-    SensReader,
-    check_color,
-    decode_depth,
-)
+from stages.sources.sens import SensReader, check_color, decode_depth
+from stages.sources.sens_format import SensFrame, SensFrameError
 
 
 def inspect_sens(path: Path, *, verify: bool) -> Report:

@@ -21,9 +21,9 @@ from cache.runs import NONFINITE, RunFolder
 from stages.loop.cost import flops_per_row, peak_flops
 from stages.loop.learner import Learner
 from stages.loop.loop_config import LoopConfig
-from stages.loop.metrics_log import MetricsLog
+from stages.loop.metrics_log import MetricsLog, epoch_words
 from stages.loop.optim import Schedule, set_step
-from stages.loop.processes import Processes
+from stages.loop.processes import Processes, own_slices
 from stages.loop.random_numbers import Draws, epoch_order, seed_of
 from stages.loop.stopping import Stop, listening
 from stages.loop.task import Task, Terms
@@ -32,8 +32,6 @@ from stages.machine.progress import Progress
 
 SAVE_INTERVAL_S = 300.0  # what a kill can cost, looked at after each step
 LOG_EVERY_STEPS = 20
-# Logged, but not said at each epoch's end.
-QUIET = ("epoch", "step", "lr", "weight_decay", "grad_norm", "patch_coverage", "samples_per_s")
 
 
 class NonFiniteError(ValueError):
@@ -80,7 +78,7 @@ class Loop:
     ) -> None:
         self.task, self.config, self.folder = task, config, folder
         self.device, self.procs = device, procs
-        self.slices = _slices(config, procs)
+        self.slices = own_slices(config.batch, config.accumulate, procs)
         self.steps_per_epoch = task.num_rows // config.batch
         if self.steps_per_epoch == 0:
             raise ValueError(
@@ -162,7 +160,7 @@ class Loop:
             self._keep(epoch + 1)
         if log:
             log.epoch(line)
-            progress.note(_summary(self.folder.label, self.config.epochs, line))
+            progress.note(epoch_words(self.folder.label, self.config.epochs, line))
         return self.procs.largest(stop.number)
 
     def _train_step(self, rows: Tensor, stop: Stop, log: MetricsLog | None) -> int:
@@ -316,25 +314,6 @@ class Loop:
             f"step {self.position.step}: not finite: {said}. The batch's rows and inputs, and the "
             f"weights before it, are in {folder}. Try a lower lr, clip_norm, or precision fp32"
         )
-
-
-def _slices(config: LoopConfig, procs: Processes) -> list[slice]:
-    """The parts of a batch that this process does, one after the other."""
-    parts = procs.count * config.accumulate
-    if config.batch % parts:
-        raise ValueError(
-            f"a batch of {config.batch} cannot be split evenly over {procs.count} processes with "
-            f"{config.accumulate} micro-batches each"
-        )
-    size = config.batch // parts
-    first = procs.rank * config.accumulate
-    return [slice(n * size, (n + 1) * size) for n in range(first, first + config.accumulate)]
-
-
-def _summary(name: str, epochs: int, line: dict[str, float]) -> str:
-    """One line for people: the epoch, and its measures."""
-    said = ", ".join(f"{key} {value:.4g}" for key, value in line.items() if key not in QUIET)
-    return f"{name}: epoch {line['epoch']}/{epochs}: {said}, {line['samples_per_s']:.3g} samples/s"
 
 
 def train(

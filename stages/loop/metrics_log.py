@@ -69,3 +69,13 @@ def _tensorboard(folder: Path, step: int) -> Any:
     except ImportError:  # it is optional
         return None
     return SummaryWriter(str(folder), purge_step=step)
+
+
+# Logged, but not said at each epoch's end.
+QUIET = ("epoch", "step", "lr", "weight_decay", "grad_norm", "patch_coverage", "samples_per_s")
+
+
+def epoch_words(name: str, epochs: int, line: dict[str, float]) -> str:
+    """One line for people: the epoch, and its measures."""
+    said = ", ".join(f"{key} {value:.4g}" for key, value in line.items() if key not in QUIET)
+    return f"{name}: epoch {line['epoch']}/{epochs}: {said}, {line['samples_per_s']:.3g} samples/s"

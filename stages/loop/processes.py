@@ -84,6 +84,22 @@ def joined(device: torch.device) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
+def own_slices(batch: int, accumulate: int, processes: Processes) -> list[slice]:
+    """The parts of a batch that this process does, one after the other.
+
+    Raises ValueError if it cannot be split evenly.
+    """
+    parts = processes.count * accumulate
+    if batch % parts:
+        raise ValueError(
+            f"a batch of {batch} cannot be split evenly over {processes.count} processes with "
+            f"{accumulate} micro-batches each"
+        )
+    size = batch // parts
+    first = processes.rank * accumulate
+    return [slice(n * size, (n + 1) * size) for n in range(first, first + accumulate)]
+
+
 def mean_over_processes(value: torch.Tensor) -> torch.Tensor:
     """The mean of a count over all processes, by which a loss's sum is divided.
 

@@ -20,7 +20,7 @@ from stages.sources.rgbd_layouts.color_and_depth import find_color_and_depth, is
 from stages.sources.rgbd_layouts.found import RgbdFolder
 from stages.sources.rgbd_layouts.seven_scenes import find_seven_scenes, is_seven_scenes
 from stages.sources.rgbd_layouts.tum import find_tum, is_tum
-from stages.sources.sens import Matrix, SensHeader
+from stages.sources.sens_format import Matrix, SensHeader
 from stages.sources.sens_writer import RgbdFrame, write_sens
 
 NO_MEASUREMENT = 65_535

@@ -7,10 +7,8 @@ IMU frames, which are not read. Only the payload of the frames that are asked fo
 
 import hashlib
 import io
-import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
@@ -18,86 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.sources.images import JPEG_START, PNG_START, image_size
-
-VERSION = 4
-COLOR_COMPRESSIONS = {-1: "unknown", 0: "raw", 1: "png", 2: "jpeg"}
-DEPTH_COMPRESSIONS = {-1: "unknown", 0: "raw_ushort", 1: "zlib_ushort", 2: "occi_ushort"}
-READABLE_COLOR, READABLE_DEPTH = ("jpeg", "png"), ("raw_ushort", "zlib_ushort")
-
-PREFIX = struct.Struct("<IQ")  # version, length of the sensor's name
-FIXED_HEADER = struct.Struct("<64f2i4IfQ")  # four matrices, compressions, sizes, shift, frames
-FRAME_HEADER = struct.Struct("<16f4Q")
-IMU_COUNT_BYTES, IMU_FRAME_BYTES = 8, 5 * 3 * 8 + 8
-# Far above any sensor, low enough that a corrupt header cannot ask for much memory.
-MAX_NAME_BYTES, MAX_SIDE_PIXELS, MAX_IMAGE_PIXELS = 4_096, 16_384, 1 << 25
-
-Matrix = NDArray[np.float32]
-
-
-class SensError(ValueError):
-    """The file is not a `.sens` that can be read. The message says what, where and what to do."""
-
-
-class SensFrameError(ValueError):
-    """One frame's payload cannot be used; `reason` is the status it gets in the manifest."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class SensHeader:
-    """What a `.sens` says about all its frames. Matrices are (4, 4), row-major.
-
-    `depth_extrinsics` maps the depth camera to the colour camera. Sizes are (width, height) in
-    pixels; `depth_shift` is raw depth units per metre.
-    """
-
-    sensor_name: str
-    color_intrinsics: Matrix
-    color_extrinsics: Matrix
-    depth_intrinsics: Matrix
-    depth_extrinsics: Matrix
-    color_compression: str
-    depth_compression: str
-    color_size: tuple[int, int]
-    depth_size: tuple[int, int]
-    depth_shift: float
-    num_frames: int
-
-
-@dataclass(frozen=True)
-class SensFrame:
-    """One frame's header: where its payload lies, not the payload.
-
-    `camera_to_world` is (4, 4), metres, sixteen times -inf where tracking was lost. Timestamps are
-    in microseconds.
-    """
-
-    index: int
-    camera_to_world: Matrix
-    timestamp_color: int
-    timestamp_depth: int
-    offset: int
-    color_bytes: int
-    depth_bytes: int
-
-    @property
-    def pose_valid(self) -> bool:
-        """True if the pose is a finite rigid motion."""
-        return is_rigid(self.camera_to_world)
-
-
-def is_rigid(pose: Matrix) -> bool:
-    """Say whether a pose (4, 4) is a finite rigid motion; a lost one is not."""
-    pose = pose.astype(np.float64)
-    if not np.isfinite(pose).all():
-        return False
-    rotation = pose[:3, :3]
-    orthonormal = np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-2)
-    proper = bool(np.linalg.det(rotation) > 0)
-    return orthonormal and proper and np.allclose(pose[3], (0, 0, 0, 1), atol=1e-3)
+from stages.sources.sens_format import (
+    FIXED_HEADER,
+    FRAME_HEADER,
+    IMU_COUNT_BYTES,
+    IMU_FRAME_BYTES,
+    MAX_NAME_BYTES,
+    PREFIX,
+    VERSION,
+    SensError,
+    SensFrame,
+    SensFrameError,
+    SensHeader,
+    parse_frame,
+    parse_header,
+)
 
 
 class SensReader:
@@ -146,7 +79,7 @@ class SensReader:
         self.damage, self._walked = None, False
         while index < self.header.num_frames:
             raw = self._read_at(offset, FRAME_HEADER.size)
-            frame = _parse_frame(raw, index, offset + FRAME_HEADER.size)
+            frame = parse_frame(raw, index, offset + FRAME_HEADER.size)
             self.damage = self._frame_damage(frame, offset)
             if self.damage:
                 break
@@ -208,7 +141,7 @@ class SensReader:
             raise SensError(f"{self.name}: the header is cut off at byte {self.size_bytes}")
         self._headers_hash.update(raw + rest)
         try:
-            return _parse_header(rest[:name_bytes], rest[name_bytes:])
+            return parse_header(rest[:name_bytes], rest[name_bytes:])
         except ValueError as error:
             raise SensError(f"{self.name}: {error}") from None
 
@@ -237,7 +170,7 @@ class SensReader:
         if index == self.header.num_frames:
             count = int.from_bytes(self._read_at(offset, IMU_COUNT_BYTES), "little")
             return rest == 0 or IMU_COUNT_BYTES + count * IMU_FRAME_BYTES == rest
-        after = _parse_frame(self._read_at(offset, FRAME_HEADER.size), index, offset)
+        after = parse_frame(self._read_at(offset, FRAME_HEADER.size), index, offset)
         if after is None or not after.color_bytes or not after.depth_bytes:
             return False
         return FRAME_HEADER.size + after.color_bytes + after.depth_bytes <= rest
@@ -295,54 +228,3 @@ def check_color(raw: bytes, header: SensHeader) -> None:
 def _refuse_too_many(kind: str, raw: bytes, limit: int) -> None:
     if len(raw) > limit:
         raise SensFrameError(f"corrupt_{kind}", f"more bytes than the {limit} that are possible")
-
-
-def _parse_frame(raw: bytes, index: int, offset: int) -> SensFrame | None:
-    if len(raw) < FRAME_HEADER.size:
-        return None
-    *_, t_color, t_depth, color_bytes, depth_bytes = FRAME_HEADER.unpack(raw)
-    pose = np.frombuffer(raw, "<f4", count=16).reshape(4, 4)
-    return SensFrame(index, pose, t_color, t_depth, offset, color_bytes, depth_bytes)
-
-
-def _parse_header(name: bytes, fixed: bytes) -> SensHeader:
-    values = FIXED_HEADER.unpack(fixed)
-    matrices = np.frombuffer(fixed, "<f4", count=64).reshape(4, 4, 4)
-    color_kind, depth_kind, color_w, color_h, depth_w, depth_h, shift, num_frames = values[64:]
-    header = SensHeader(
-        sensor_name=name.decode("utf-8", errors="replace"),
-        color_intrinsics=matrices[0],
-        color_extrinsics=matrices[1],
-        depth_intrinsics=matrices[2],
-        depth_extrinsics=matrices[3],
-        color_compression=COLOR_COMPRESSIONS.get(color_kind, str(color_kind)),
-        depth_compression=DEPTH_COMPRESSIONS.get(depth_kind, str(depth_kind)),
-        color_size=(color_w, color_h),
-        depth_size=(depth_w, depth_h),
-        depth_shift=shift,
-        num_frames=num_frames,
-    )
-    _check_header(header)
-    return header
-
-
-def _check_header(header: SensHeader) -> None:
-    if header.color_compression not in READABLE_COLOR:
-        raise ValueError(
-            f"colour compression {header.color_compression!r} cannot be read, "
-            f"only {' and '.join(READABLE_COLOR)}"
-        )
-    if header.depth_compression not in READABLE_DEPTH:
-        raise ValueError(
-            f"depth compression {header.depth_compression!r} cannot be read, "
-            f"only {' and '.join(READABLE_DEPTH)}"
-        )
-    for what, (width, height) in (("colour", header.color_size), ("depth", header.depth_size)):
-        sides_fit = min(width, height) >= 1 and max(width, height) <= MAX_SIDE_PIXELS
-        if not sides_fit or width * height > MAX_IMAGE_PIXELS:
-            raise ValueError(f"corrupt header: a {what} image of {width} x {height} pixels")
-    if not (np.isfinite(header.depth_shift) and header.depth_shift > 0):
-        raise ValueError(f"corrupt header: {header.depth_shift} depth units per metre")
-    focal = header.depth_intrinsics[[0, 1], [0, 1]]
-    if not np.isfinite(header.depth_intrinsics[:3, :3]).all() or (focal <= 0).any():
-        raise ValueError(f"corrupt header: depth intrinsics {header.depth_intrinsics[:3].tolist()}")

@@ -12,7 +12,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.sources.sens import (
+from stages.sources.sens import check_color
+from stages.sources.sens_format import (
     COLOR_COMPRESSIONS,
     DEPTH_COMPRESSIONS,
     FIXED_HEADER,
@@ -23,7 +24,6 @@ from stages.sources.sens import (
     VERSION,
     Matrix,
     SensHeader,
-    check_color,
 )
 
 LOST_POSE = np.full((4, 4), -np.inf, np.float32)

@@ -25,7 +25,8 @@ from stages.precompute.recordings import extract
 from stages.precompute.recordings.extract_scene import ExtractConfig
 from stages.sources.open3d_library import load_open3d
 from stages.sources.scannet_layout import scenes_from_files
-from stages.sources.sens import FIXED_HEADER, FRAME_HEADER, PREFIX, SensReader
+from stages.sources.sens import SensReader
+from stages.sources.sens_format import FIXED_HEADER, FRAME_HEADER, PREFIX
 from stages.sources.sens_writer import RgbdFrame, intrinsic_matrix, write_sens
 from tests.worlds.recordings import encode_color, header, look_at, make_room, render
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.sources.sens import SensHeader
+from stages.sources.sens_format import SensHeader
 from stages.sources.sens_writer import LOST_POSE, RgbdFrame, intrinsic_matrix, write_sens
 
 DEPTH_SIZE, COLOR_SIZE = (160, 120), (320, 240)

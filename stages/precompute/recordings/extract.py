@@ -27,7 +27,8 @@ from stages.precompute.recordings.extract_scene import (
     num_samples,
 )
 from stages.sources.scannet_layout import Scene
-from stages.sources.sens import SensError, SensReader
+from stages.sources.sens import SensReader
+from stages.sources.sens_format import SensError
 
 BYTES_PER_POINT = 6  # three int16
 

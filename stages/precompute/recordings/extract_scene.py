@@ -33,15 +33,8 @@ from stages.precompute.recordings.backproject import (
 )
 from stages.settings import Settings
 from stages.sources.scannet_layout import Scene
-from stages.sources.sens import (
-    SensError,
-    SensFrame,
-    SensFrameError,
-    SensHeader,
-    SensReader,
-    check_color,
-    decode_depth,
-)
+from stages.sources.sens import SensReader, check_color, decode_depth
+from stages.sources.sens_format import SensError, SensFrame, SensFrameError, SensHeader
 
 KIND = "extracted scene"
 TOO_FEW = "too_few_valid_pixels"

@@ -171,6 +171,7 @@ def on_top(room: Room, host: Placed, piece: Piece, rng: Rng, *, back: bool = Fal
 
 
 def shift(by: Sequence[float]) -> Floats:
+    """A motion (4, 4) by a vector (3,)."""
     pose = np.eye(4)
     pose[:3, 3] = by
     return pose

@@ -21,7 +21,7 @@ from stages.sample.rendering.render import (
 )
 from stages.sample.rooms.placing import Room
 from stages.sample.things.primitives import rotation
-from stages.sources.sens import SensHeader
+from stages.sources.sens_format import SensHeader
 from stages.sources.sens_writer import LOST_POSE, RgbdFrame, intrinsic_matrix, write_sens
 
 # Colour and depth of different sizes and fields of view, from one place: registered, as ScanNet's.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.sources.sens import Matrix
+from stages.sources.sens_format import Matrix
 from stages.sources.sens_writer import intrinsic_matrix
 
 INFO_FILES = ("_info.txt", "info.txt")

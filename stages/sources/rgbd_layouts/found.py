@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stages.sources.rgbd_layouts.cameras import Cameras
-from stages.sources.sens import Matrix, is_rigid
+from stages.sources.sens_format import Matrix, is_rigid
 
 COLOR_SUFFIXES = (".jpg", ".jpeg", ".png")
 DEPTH_SUFFIXES = (".png", ".pgm", ".tif", ".tiff")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stages.sources.rgbd_layouts.cameras import column_by_column, read_json, read_matrix
 from stages.sources.rgbd_layouts.found import files_in
-from stages.sources.sens import Matrix, is_rigid
+from stages.sources.sens_format import Matrix, is_rigid
 from stages.sources.sens_writer import LOST_POSE
 
 POSE_LISTS = ("pose.txt", "poses.txt", "traj.txt", "trajectory.txt", "groundtruth.txt")

@@ -13,7 +13,7 @@ from stages.sources.rgbd_layouts.trajectories import (
     nearest_keys,
     read_pose_list,
 )
-from stages.sources.sens import Matrix
+from stages.sources.sens_format import Matrix
 from stages.sources.sens_writer import LOST_POSE
 
 COLOR_LIST, DEPTH_LIST, TRUTH = "rgb.txt", "depth.txt", "groundtruth.txt"

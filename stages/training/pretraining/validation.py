@@ -21,6 +21,7 @@ RETRIEVED = (1, 5)
 
 
 def loss_target(config: PretrainConfig, target: Tensor, statistics: Target) -> Tensor:
+    """A target as the loss sees it: standardised, or as the teacher says it."""
     return statistics.standardised(target) if config.target_norm == "standardize" else target
 
 

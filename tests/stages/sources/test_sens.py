@@ -12,16 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stages.sources.sens import (
+from stages.sources.sens import SensReader, check_color, decode_depth
+from stages.sources.sens_format import (
     FIXED_HEADER,
     FRAME_HEADER,
     PREFIX,
     SensError,
     SensFrame,
     SensFrameError,
-    SensReader,
-    check_color,
-    decode_depth,
 )
 from stages.sources.sens_writer import LOST_POSE, RgbdFrame, SensWriter, encode_header, write_sens
 from tests.conftest import golden_files

@@ -7,13 +7,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stages.sources.sens import (
-    SensError,
-    SensFrameError,
-    SensReader,
-    check_color,
-    decode_depth,
-)
+from stages.sources.sens import SensReader, check_color, decode_depth
+from stages.sources.sens_format import SensError, SensFrameError
 
 SMALL = Path(__file__).parents[2] / "golden" / "sens" / "open_small.sens"
 ORIGINAL = SMALL.read_bytes()
