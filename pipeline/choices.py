@@ -2,26 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel
 
+from cache.data_sets import PREPARED, ScanSet
 from cache.workspace import Workspace
 from pipeline.config import load_section
 from stages.settings import ConfigError
 
 S = TypeVar("S", bound=BaseModel)
-
-
-class DataSet(StrEnum):
-    """What `prepare` can prepare."""
-
-    MODELNET40 = "modelnet40"
-    SHAPENETPART = "shapenetpart"
-    SCANOBJECTNN = "scanobjectnn"
-    SCANNET = "scannet"
 
 
 @dataclass(frozen=True)
@@ -59,7 +50,7 @@ def need_scans(paths: Workspace, data: str) -> Path:
 def why_no_scans(paths: Workspace, data: str) -> str:
     """Say what makes a set of scans that is not there, also where an earlier version's lies."""
     store = paths.scans(data)
-    if data == "scannet" and paths.earlier_scans.is_dir():
+    if data == ScanSet.SCANNET and paths.earlier_scans.is_dir():
         return (
             f"{paths.earlier_scans}: of an earlier version, without its classes; run prepare scannet, "
             f"which writes {store}, then delete it"
@@ -73,5 +64,4 @@ def why_no_objects(paths: Workspace, data: str) -> str:
 
 
 def _what_can_be(data: str) -> str:
-    known = list(DataSet)
-    return "" if data in known else f", which knows {', '.join(known)}"
+    return "" if data in PREPARED else f", which knows {', '.join(PREPARED)}"

@@ -1,12 +1,12 @@
 """The command `prepare`: downstream data sets into the cache."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cache.data_sets import PREPARED, ObjectSet, ScanSet
 from cache.workspace import Workspace
-from pipeline.choices import DataSet
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -30,15 +30,22 @@ if TYPE_CHECKING:
     from stages.precompute.downstream.prepare_scans import ScansReport
 
 
-_OBJECTS: dict[DataSet, Literal["modelnet40", "shapenetpart", "scanobjectnn"]] = {
-    DataSet.MODELNET40: "modelnet40",
-    DataSet.SHAPENETPART: "shapenetpart",
-    DataSet.SCANOBJECTNN: "scanobjectnn",
-}
+def _known(name: str) -> str:
+    if name not in PREPARED:
+        raise typer.BadParameter(f"{name!r} is none of {', '.join(PREPARED)}")
+    return name
 
 
 def prepare(
-    data_set: Annotated[DataSet, typer.Argument(help="Which data set.")],
+    data_set: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATA_SET",
+            help=f"One of {', '.join(PREPARED)}.",
+            callback=_known,
+            autocompletion=lambda: list(PREPARED),
+        ),
+    ],
     source: Annotated[
         Path | None, typer.Argument(help="Its folder; default: the workspace's sample.")
     ] = None,
@@ -55,42 +62,44 @@ def prepare(
     debug: Debug = False,
 ) -> None:
     """Read a downstream data set in its official layout, once, into the cache."""
-    if data_set is DataSet.SCANNET:
-        _prepare_scannet(source, votenet_dir, workers, overwrite, strict, workspace)
-        return
     paths = Workspace(workspace)
-    root = source or _sample_of(paths, data_set)
+    if data_set in list(ScanSet):
+        of_scans = ScanSet(data_set)
+        _prepare_scans(of_scans, source, votenet_dir, workers, overwrite, strict, paths)
+        return
+    of_objects = ObjectSet(data_set)
+    root = source or _sample_of_objects(paths, of_objects)
     if not root.is_dir():
         raise ConfigError(f"{root}: no such folder; name the data set's folder")
 
     from stages.precompute.downstream import prepare_objects as stage
 
     settings = load_section(config, "prepare", stage.ObjectsConfig, overrides)
-    store = paths.objects(data_set.value)
+    store = paths.objects(data_set)
     with wrong_usage():
         report = stage.run(
-            settings, _OBJECTS[data_set], root=root, store=store, workers=workers or num_cores(),
+            settings, of_objects, root=root, store=store, workers=workers or num_cores(),
             overwrite=overwrite,
         )  # fmt: skip
-    print_objects_report(report, data_set.value, store)
+    print_objects_report(report, data_set, store)
     if report.failed_splits:
         raise Failure(f"{', '.join(report.failed_splits)}: not prepared, see above; try again")
     if strict and report.failed:
         raise Failure("some shapes could not be read, see above (--strict)")
 
 
-def _prepare_scannet(
+def _prepare_scans(
+    data_set: ScanSet,
     source: Path | None,
     votenet_dir: Path | None,
     workers: int,
     overwrite: bool,
     strict: bool,
-    workspace: Path,
+    paths: Workspace,
 ) -> None:
-    paths = Workspace(workspace)
-    root = source or paths.sample_scans
+    root = source or _sample_of_scans(paths, data_set)
     if not root.is_dir():
-        raise ConfigError(f"{root}: no such folder; name ScanNet's folder")
+        raise ConfigError(f"{root}: no such folder; name the data set's folder")
     if votenet_dir and not votenet_dir.is_dir():
         raise ConfigError(f"--votenet-dir {votenet_dir}: no such folder")
 
@@ -101,24 +110,30 @@ def _prepare_scannet(
 
     with wrong_usage():
         report = stage.run(
-            root=root, store=paths.scans(DataSet.SCANNET.value), votenet=votenet_dir, workers=workers or num_cores(),
+            data_set, root=root, store=paths.scans(data_set.value), votenet=votenet_dir, workers=workers or num_cores(),
             overwrite=overwrite,
         )  # fmt: skip
-    print_scans_report(report, paths.scans(DataSet.SCANNET.value))
+    print_scans_report(report, data_set.value, paths.scans(data_set.value))
     if report.failed:
         raise Failure(f"{len(report.failed)} scenes failed, see above")
     if strict and report.missing:
         raise Failure("some listed scenes are not there, see above (--strict)")
 
 
-def _sample_of(paths: Workspace, data_set: DataSet) -> Path:
+def _sample_of_objects(paths: Workspace, data_set: ObjectSet) -> Path:
     match data_set:
-        case DataSet.MODELNET40:
+        case ObjectSet.MODELNET40:
             return paths.sample_modelnet40
-        case DataSet.SHAPENETPART:
+        case ObjectSet.SHAPENETPART:
             return paths.sample_shapenetpart
         case _:
-            raise ConfigError("prepare scanobjectnn: name its folder; the sample world has none")
+            raise ConfigError(f"prepare {data_set}: name its folder; the sample world has none")
+
+
+def _sample_of_scans(paths: Workspace, data_set: ScanSet) -> Path:
+    if data_set is ScanSet.SCANNET:
+        return paths.sample_scans
+    raise ConfigError(f"prepare {data_set}: name its folder; the sample world has none")
 
 
 def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) -> None:
@@ -138,15 +153,15 @@ def print_objects_report(report: "ObjectsReport", data_set: str, store: Path) ->
     typer.echo(f"  in {store}")
 
 
-def print_scans_report(report: "ScansReport", store: Path) -> None:
+def print_scans_report(report: "ScansReport", data_set: str, store: Path) -> None:
     """Say how many scans there are now, and which are missing or failed."""
     total = sum(report.prepared.values())
     typer.echo(
-        f"prepare scannet: {counted(total, 'scene')} ({counts(report.prepared)}), "
-        f"{report.complete_before} complete before; {report.boxes} boxes of the 18 detection classes"
+        f"prepare {data_set}: {counted(total, 'scene')} ({counts(report.prepared)}), "
+        f"{report.complete_before} complete before; {report.boxes} boxes of the detection classes"
     )
-    for split in report.without_list:
-        typer.echo(f"  left out: {split}: no list scannetv2_{split}.txt there")
+    for split, file in report.without_list.items():
+        typer.echo(f"  left out: {split}: no list {file} there")
     if report.missing:
         typer.echo(f"  listed, but not there: {names(tuple(report.missing))}")
     if report.unknown_labels:

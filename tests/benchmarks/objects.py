@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from cache.data_sets import ObjectSet
+from cache.scene_group import Listing
 from stages.geometry.pointops import farthest_point_sample, gather_points
 from stages.loop.optim import parameter_groups
 from stages.loop.random_numbers import plain_draws
@@ -92,9 +94,11 @@ def main() -> None:
         root = Path(folder)
         ids = write_set(root / "set")
         start = time.perf_counter()
-        prepare_objects.run(ObjectsConfig(), "modelnet40", root=root / "set", store=root / "o.zarr")
+        prepare_objects.run(
+            ObjectsConfig(), ObjectSet.MODELNET40, root=root / "set", store=root / "o.zarr"
+        )
         prepared = time.perf_counter() - start
-        shapes, _ = load_shapes(root / "o.zarr", ("train",), device, keep=POOL)
+        shapes, _ = load_shapes(Listing.read(root / "o.zarr"), ("train",), device, keep=POOL)
         model = PointClassifier(ClassifierShape()).to(device).train()
         optimizer = torch.optim.AdamW(parameter_groups(model.named_parameters()))
 

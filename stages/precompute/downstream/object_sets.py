@@ -5,16 +5,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.data_sets import ObjectSet
 from stages.sources import modelnet40, object_hdf5, shapenetpart
 from stages.sources.off_mesh import read_off, sample_surface
 
 OFF_MESHES = "OFF meshes"  # the layout of ModelNet's own archive: z is up, in other layouts y
-DataSet = Literal["modelnet40", "shapenetpart", "scanobjectnn"]
 # As published; ShapeNetPart's are of its official lists.
 PUBLISHED_COUNTS = {
     "modelnet40": {"train": 9843, "test": 2468},
@@ -54,15 +54,15 @@ class Found:
 
 
 def find_objects(
-    data_set: DataSet, root: Path, *, variant: str, mesh_points: int, seed: int
+    data_set: ObjectSet, root: Path, *, variant: str, mesh_points: int, seed: int
 ) -> Found:
     """List the shapes below `root`. Raises ValueError if no known layout is there."""
     match data_set:
-        case "modelnet40":
+        case ObjectSet.MODELNET40:
             return _find_modelnet40(root, mesh_points, seed)
-        case "shapenetpart":
+        case ObjectSet.SHAPENETPART:
             return _find_shapenetpart(root)
-        case "scanobjectnn":
+        case ObjectSet.SCANOBJECTNN:
             return _find_scanobjectnn(root, variant)
 
 

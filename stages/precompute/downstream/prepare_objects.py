@@ -14,13 +14,13 @@ from pydantic import Field
 
 from cache.card import Card, OtherConfigurationError, differences, fingerprint
 from cache.commit import commit, lock, partial_path
+from cache.data_sets import ObjectSet
 from cache.objects import KIND, SCHEMA_VERSION, part_bounds, write_objects
 from cache.scene_group import create_group, scene_card
 from stages.machine.progress import Progress
 from stages.machine.workers import run_all
 from stages.precompute.downstream.object_sets import (
     OFF_MESHES,
-    DataSet,
     Found,
     Shape,
     Source,
@@ -65,7 +65,7 @@ class _Job:
 
 def run(
     config: ObjectsConfig,
-    data_set: DataSet,
+    data_set: ObjectSet,
     *,
     root: Path,
     store: Path,
@@ -80,7 +80,7 @@ def run(
     OtherConfigurationError if the store holds another preparation, unless it may be overwritten; then
     no store is made.
     """
-    fps_points = 0 if data_set == "shapenetpart" else config.fps_points
+    fps_points = 0 if data_set is ObjectSet.SHAPENETPART else config.fps_points
     found = find_objects(
         data_set, root, variant=config.scanobjectnn_variant, mesh_points=config.mesh_points,
         seed=config.seed,
@@ -89,7 +89,7 @@ def run(
     wanted = {
         split: Card(
             KIND, SCHEMA_VERSION,
-            {"data_set": data_set, "layout": found.layout, "split": split, "fps_points": fps_points,
+            {"data_set": data_set.value, "layout": found.layout, "split": split, "fps_points": fps_points,
              **({"mesh_points": config.mesh_points, "seed": config.seed} if found.layout == OFF_MESHES else {})},
             {"shapes": fingerprint([source.names, source.labels]), "files": fingerprint(found.files)},
         )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cache.data_sets import ObjectSet
 from stages.precompute.downstream.object_sets import OFF_MESHES, Shape, Source, find_objects
 from stages.report.figures.drawing import FROM_Y_UP, FROM_Z_UP, View, label, save_grid, splat
 from stages.report.figures.palette import PARTS
@@ -25,7 +26,7 @@ def run_modelnet40(root: Path, *, out: Path) -> Path:
     In any layout that `prepare` knows. Raises ValueError if it is none of them, or if no object of a
     class can be read.
     """
-    found = find_objects("modelnet40", root, variant="", mesh_points=MESH_POINTS, seed=0)
+    found = find_objects(ObjectSet.MODELNET40, root, variant="", mesh_points=MESH_POINTS, seed=0)
     source = found.splits["train"]
     if not source.names:
         raise ValueError(f"{root}: no training object in this {found.layout} layout")

@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from cache.card import CardError, OtherConfigurationError
+from cache.data_sets import ObjectSet
 from cache.objects import read_objects
 from cache.scene_group import list_scenes
 from pipeline.cli import app
@@ -47,7 +48,7 @@ def prepare(
 ) -> prepare_objects.ObjectsReport:
     config = ObjectsConfig(**{"fps_points": 32, "mesh_points": 256, **changes})  # type: ignore[arg-type]
     return prepare_objects.run(
-        config, data_set, root=root, store=tmp_path / "objects" / f"{data_set}.zarr"  # type: ignore[arg-type]
+        config, ObjectSet(data_set), root=root, store=tmp_path / "objects" / f"{data_set}.zarr"  # type: ignore[arg-type]
     )  # fmt: skip
 
 

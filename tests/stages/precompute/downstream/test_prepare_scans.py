@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cache.card import CardError
+from cache.data_sets import ScanSet
 from cache.scannet_classes import SCANNET
 from cache.scans import read_scan
 from pipeline.cli import app
@@ -33,7 +34,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def prepare(root: Path, **options: object) -> prepare_scans.ScansReport:
-    return prepare_scans.run(root=root, store=root.parent / "scans" / "scannet.zarr", **options)  # type: ignore[arg-type]
+    return prepare_scans.run(
+        ScanSet.SCANNET, root=root, store=root.parent / "scans" / "scannet.zarr", **options
+    )  # type: ignore[arg-type]
 
 
 def test_scans_are_as_the_references_read_them(root: Path) -> None:
@@ -165,12 +168,12 @@ def test_a_real_scan(tmp_path: Path) -> None:
 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no scannetv2-labels.combined.tsv"):
-        prepare_scans.run(root=tmp_path, store=tmp_path / "s.zarr")
+        prepare_scans.run(ScanSet.SCANNET, root=tmp_path, store=tmp_path / "s.zarr")
     shutil.copy(GOLDEN / "labels.tsv", tmp_path / scannet_scans.LABEL_FILE)
     for split in ("train", "val", "test"):
         (tmp_path / f"scannetv2_{split}.txt").write_text("scene0001_00\n" if split == "val" else "")
     with pytest.raises(ValueError, match="none of the 1 listed scenes is there"):
-        prepare_scans.run(root=tmp_path, store=tmp_path / "s.zarr")
+        prepare_scans.run(ScanSet.SCANNET, root=tmp_path, store=tmp_path / "s.zarr")
     assert not (tmp_path / "s.zarr").exists()  # an empty store would be taken for a prepared one
 
 
@@ -185,7 +188,10 @@ def test_a_part_of_the_folder_names_the_whole(root: Path) -> None:
 def test_without_the_list_of_test_scenes_the_others_are_prepared(root: Path) -> None:
     (root / "scannetv2_test.txt").unlink()
     report = prepare(root)
-    assert (report.prepared, report.without_list) == ({"train": 1, "val": 1}, ["test"])
+    assert (report.prepared, report.without_list) == (
+        {"train": 1, "val": 1},
+        {"test": "scannetv2_test.txt"},
+    )
     words = [
         "prepare",
         "scannet",
