@@ -131,6 +131,8 @@ def caption_task(
 ) -> Task:
     """Make the task: one caption of each image a step, drawn anew. Raises ValueError."""
     network = CaptionNetwork(parts).to(device)
+    network.visual.requires_grad_(config.train_tower)  # a tower comes frozen
+    network.gpt.requires_grad_(config.train_language_model)
     learned, held = (CaptionTensors(pairs, parts, device, words_of=train) for pairs in (train, val))
     norms = NormWarmUp(network.visual)
 

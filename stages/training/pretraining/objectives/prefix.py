@@ -40,7 +40,11 @@ def compared(prefix: Tensor, kind: Loss) -> Tensor:
 
 def r_squared_name(kind: Loss) -> str:
     """How R2 is called: of directions it says nothing of the prefixes' own numbers."""
-    return "val_r2" if kind == "mse" else "val_direction_r2"
+    match kind:
+        case "mse":
+            return "val_r2"
+        case "cosine" | "infonce":
+            return "val_direction_r2"
 
 
 def distillation_loss(predicted: Tensor, target: Tensor, kind: Loss) -> Tensor:

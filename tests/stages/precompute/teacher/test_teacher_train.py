@@ -150,6 +150,23 @@ def test_what_is_frozen_stays(tmp_path: Path, mapper: str) -> None:
     assert (words, mappers) == (mapper == "transformer", False)
 
 
+def test_all_that_is_trained_moves(tmp_path: Path) -> None:
+    """Tower, mapper and language model: a tower comes frozen, and once stayed so without a word."""
+    first, second = (
+        train_tiny(tmp_path / str(epochs), CONFIG.model_copy(update={"epochs": epochs, "lr": lr}))
+        for epochs, lr in ((1, 1e-9), (2, 3e-3))
+    )
+    towers = [load_file(folder / "open_clip_model.safetensors") for folder in (first, second)]
+    states = [load_checkpoint(folder / CHECKPOINT_FILE) for folder in (first, second)]
+    learned = [name for name in towers[0] if name.startswith("visual.") and "num_b" not in name]
+    assert learned
+    for name in learned:
+        assert not torch.allclose(towers[0][name], towers[1][name], atol=1e-6), name
+    unused = ("attn.bias", "attn.masked_bias")  # the causal mask of older versions
+    for name in (name for name in states[0] if not name.endswith(unused)):
+        assert not torch.allclose(states[0][name], states[1][name], atol=1e-6), name
+
+
 def test_captions_without_a_split_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
