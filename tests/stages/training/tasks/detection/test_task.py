@@ -93,7 +93,7 @@ detection:
   dropout: 0
   head_dropout: 0
   training: {epochs: 1600, batch: 1, lr: 0.001, weight_decay: 0, warmup_epochs: 30, clip_norm: 1,
-             validate_every_epochs: 200, precision: fp32}
+             schedule: cosine, validate_every_epochs: 200, precision: fp32}
 """)
     said = CliRunner().invoke(
         app, ["finetune", "detection", "--init", "scratch", "--device", "cpu", "--config",
