@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-from cache.card import Card, JsonDict, OtherConfigurationError, differences
+from cache.card import Card, CardError, JsonDict, OtherConfigurationError, differences
 from cache.checkpoint import has_checkpoint
 from cache.commit import LockedError, commit, lock, partial_path, remove
 
@@ -168,7 +168,11 @@ def read_card(folder: Path) -> Card | None:
     path = folder / CARD
     if not path.is_file():
         return None
-    return Card.from_dict(json.loads(path.read_bytes()), where=str(path))
+    try:
+        raw = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CardError(f"{path}: damaged: {error}; move the run's folder away") from None
+    return Card.from_dict(raw, where=str(path))
 
 
 def read_result(folder: Path) -> JsonDict | None:

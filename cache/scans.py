@@ -43,7 +43,11 @@ class Scan:
 
 
 def write_scan(path: Path, arrays: Mapping[str, NDArray[Any]], card: Card) -> None:
-    """Write one scene's arrays, and its card last."""
+    """Write one scene's arrays, and its card last. Raises ValueError if a number is too large."""
+    for name, values in arrays.items():
+        kind = np.dtype(_TYPES[name])
+        if kind.kind == "u" and values.size and int(values.max()) > np.iinfo(kind).max:
+            raise ValueError(f"{name}: {int(values.max())} is more than {kind} can hold")
     group = zarr.create_group(path)
     for name, values in arrays.items():
         write_array(group, name, values.astype(_TYPES[name]), rows_per_chunk=max(1, len(values)))
@@ -58,9 +62,9 @@ def read_scan(store: Path, scene_id: str, member: Member | None = None) -> Scan:
     path = store / scene_id
     member = member or find_member(store, scene_id)
     if member is None:
-        raise CardError(f"{path} is missing or incomplete; run prepare scannet again")
+        raise CardError(f"{path} is missing or incomplete; run prepare {store.stem} again")
     card = member.card
-    remedy = f"; delete {path} and run prepare scannet again"
+    remedy = f"; delete {path} and run prepare {store.stem} again"
     found = {name: read_whole(path / name, remedy) for name in _TYPES if (path / name).is_dir()}
     return Scan(
         vertices=found["vertices"],

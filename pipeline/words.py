@@ -25,8 +25,13 @@ def names(items: tuple[str, ...]) -> str:
     return f"{len(items)} ({', '.join(items[:MAX_NAMES])}{more})"
 
 
-def print_training(command: str, outcome: "Outcome | None", folder: Path) -> None:
-    """Say how a training ended, and the way on if it was stopped."""
+def print_training(
+    command: str, outcome: "Outcome | None", folder: Path, *, overwrite: bool = False
+) -> None:
+    """Say how a training ended, and the way on if it was stopped.
+
+    `overwrite`: the same command goes on with --overwrite, which what it replaces still needs.
+    """
     if outcome is None:
         typer.echo(f"{command}: {folder} is finished already; --overwrite trains it again")
     elif outcome.finished:
@@ -38,5 +43,5 @@ def print_training(command: str, outcome: "Outcome | None", folder: Path) -> Non
         why = f"on {outcome.stopped_by}" if outcome.stopped_by else "as asked"
         typer.echo(
             f"{command}: stopped {why} after step {outcome.step} of {outcome.total_steps} and saved in "
-            f"{folder / 'last'}; the same command goes on from there (without --overwrite)"
+            f"{folder / 'last'}; the same command goes on from there{'' if overwrite else ' (without --overwrite)'}"
         )

@@ -58,7 +58,9 @@ def teacher_train(
             workers=workers or max(1, num_cores() - 1), say=typer.echo,
         )  # fmt: skip
         if outcome is not None and not outcome.finished:
-            print_training("teacher-train", outcome, folder.with_name(f".{folder.name}.training"))
+            print_training(
+                "teacher-train", outcome, stage.hidden_folder(folder), overwrite=overwrite
+            )
             exit_if_stopped(outcome)
             return
         trained = TeacherConfig(name=settings.name, source="trained")

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from cache.checkpoint import WEIGHTS, damage, has_checkpoint, read_arrays, read_meta
-from cache.runs import BEST, LAST, read_card, read_metrics, read_result
+from cache.runs import BEST, CARD, LAST, read_card, read_metrics, read_result
 from stages.checking.findings import Finding, Report
 
 
 def is_run(path: Path) -> bool:
     """True for the folder of a training run."""
-    return path.is_dir() and read_card(path) is not None
+    return (path / CARD).is_file()
 
 
 def inspect_run(path: Path, *, verify: bool) -> Report:

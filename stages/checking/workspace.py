@@ -46,16 +46,16 @@ def _part_at(path: Path, verify: bool, sens: Path | None) -> Part | None:
     if path.is_file():
         return _of_file(path, verify)
     is_store, kind = path.suffix == ".zarr", path.parent.name
+    if is_run(path):  # before its folder's name: a run may be called teacher
+        return partial(inspect_run, path, verify=verify)
+    if has_checkpoint(path):
+        return partial(inspect_checkpoint, path, verify=verify)
     if kind == "teacher":
         return (
             partial(inspect_store, path, verify=verify)
             if is_store
             else partial(inspect_trained, path)
         )
-    if is_run(path):
-        return partial(inspect_run, path, verify=verify)
-    if has_checkpoint(path):
-        return partial(inspect_checkpoint, path, verify=verify)
     if is_store and kind == "objects":
         return partial(inspect_objects, path, verify=verify)
     if is_store and kind == "scans":
@@ -107,7 +107,7 @@ def _parts(paths: Workspace, verify: bool) -> Iterator[Part]:
     if paths.earlier_scans.is_dir():
         yield partial(_inspect_earlier_scans, paths)
     folders = [
-        *sorted(paths.root.glob("teacher/[!.]*")),
+        *filter(Path.is_dir, sorted(paths.root.glob("teacher/[!.]*"))),
         *sorted(paths.all_objects.glob("*.zarr")),
         *sorted(paths.all_scans.glob("*.zarr")),
         *filter(is_run, sorted(paths.all_pretrained.glob("*"))),

@@ -45,7 +45,7 @@ def read_exported(path: Path) -> tuple[Exported, Mapping[str, NDArray[Any]]]:
                 f"{KIND!r} of schema {SCHEMA_VERSION}"
             )
         config = Exported(dict(raw["model"]), str(raw["run"]), dict(raw["measures"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, CardError):
             raise
         raise CardError(f"{path / CONFIG}: not the configuration of an exported student") from None

@@ -19,7 +19,9 @@ from stages.loop.random_numbers import plain_draws
 from stages.loop.tensors import load_weights, to_tensors
 from stages.sharing.exported import is_exported, read_exported
 from stages.training.augment import draw_points
+from stages.training.networks.detector import Detector
 from stages.training.networks.encoder import PointEncoder
+from stages.training.networks.scene_segmenter import SceneSegmenter
 from stages.training.networks.shapes import EncoderShape
 from stages.training.networks.student import Student
 from stages.training.networks.upsample import interpolate
@@ -146,7 +148,10 @@ def _of_checkpoint(folder: Path) -> LoadedStudent:
     encoder = getattr(network, "encoder", None)
     if not isinstance(encoder, PointEncoder):
         raise ValueError(f"{folder}: a {meta.model.get('kind')}, which has no backbone of ours")
-    return LoadedStudent(encoder, input_of(meta), network if isinstance(network, Student) else None)
+    shown = input_of(meta)
+    if isinstance(network, SceneSegmenter | Detector):  # they normalise by themselves, from metres
+        shown = shown.model_copy(update={"normalisation": network.shape.norm_input})
+    return LoadedStudent(encoder, shown, network if isinstance(network, Student) else None)
 
 
 def _of_export(folder: Path) -> LoadedStudent:

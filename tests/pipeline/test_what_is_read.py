@@ -156,6 +156,36 @@ def test_scans_of_an_earlier_version_are_named_with_what_renews_them(tmp_path: P
     assert (said.exit_code, "run prepare scannet, which writes" in said.output) == (1, True)
 
 
+def test_scans_that_were_moved_get_their_classes_when_prepared_again(tmp_path: Path) -> None:
+    prepare_golden_scans(tmp_path)
+    file = tmp_path / "scans" / "scannet.zarr" / "zarr.json"
+    whole = json.loads(file.read_text())
+    file.write_text(json.dumps({**whole, "attributes": {}}))
+    said = CliRunner().invoke(
+        app, ["prepare", "scannet", str(tmp_path), "--workspace", str(tmp_path), "--workers", "1"]
+    )
+    assert "3 complete before" in said.output
+    assert json.loads(file.read_text())["attributes"] == whole["attributes"]
+
+
+def test_inspect_goes_on_behind_what_is_damaged_or_not_ours(world: Path, tmp_path: Path) -> None:
+    for part in ("objects", "scans", "teacher"):
+        shutil.copytree(world / part, tmp_path / part)
+    (tmp_path / "teacher" / "notes.txt").write_text("mine")
+    for name in ("damaged", "cut"):
+        (tmp_path / "pretrain" / name).mkdir(parents=True)
+        (tmp_path / "pretrain" / name / "run.json").write_text('{"kind":')
+    own = next((world / "finetune" / "parts").glob("*/seed0"))
+    shutil.copytree(own, tmp_path / "finetune" / "parts" / "teacher" / "seed0")
+    said = CliRunner().invoke(app, ["inspect", str(tmp_path)])
+    assert said.exit_code == 1
+    problems = [line for line in said.output.splitlines() if line.startswith("problem")]
+    assert sum("run.json" in line for line in problems) == 2
+    assert not any("notes.txt" in line or "no trained teacher" in line for line in problems)
+    assert "fine-tuning: parts" in said.output
+    assert "of the detection classes" in said.output
+
+
 def test_a_set_of_other_classes_is_learned_by_its_own(world: Path, tmp_path: Path) -> None:
     """Another set is a store with other classes on its card; no code knows its name."""
     shutil.copytree(world / "scans", tmp_path / "scans")

@@ -14,7 +14,8 @@ from cache.card import Card, CardError, OtherConfigurationError, differences
 from cache.commit import commit, lock, partial_path, sweep
 from cache.data_sets import ScanSet
 from cache.scans import KIND, SCHEMA_VERSION, write_scan
-from cache.scene_group import create_group, scene_card
+from cache.scene_group import group_attributes, replace_attributes, scene_card
+from cache.scene_set import KEY
 from stages.machine.progress import Progress
 from stages.machine.workers import run_all
 from stages.precompute.downstream.scan_sets import FoundScans, ScanSource, find_scans
@@ -82,6 +83,8 @@ def run(
                 _make_store(store, found)
                 _count(outcome.result, report)
                 report.unknown_labels.update(outcome.result.details["unknown_labels"])
+    if report.prepared:
+        _make_store(store, found)
     if store.is_dir():
         sweep(store)
     return report
@@ -101,9 +104,14 @@ def _plan(found: FoundScans, store: Path, report: ScansReport, overwrite: bool) 
 
 
 def _make_store(store: Path, found: FoundScans) -> None:
-    """Only once there is a scene: an empty store would be taken for a prepared data set."""
+    """Only once there is a scene: an empty store would be taken for a prepared data set.
+
+    One that an earlier version made gets its classes.
+    """
     with lock(store.parent / ".locks" / store.name, wait=True):
-        create_group(store, found.classes.attributes())
+        there = group_attributes(store)
+        if KEY not in there:
+            replace_attributes(store, {**there, **found.classes.attributes()})
 
 
 def _is_complete(job: _Job, report: ScansReport, overwrite: bool) -> bool:

@@ -135,6 +135,10 @@ def caption_task(
     network.gpt.requires_grad_(config.train_language_model)
     learned, held = (CaptionTensors(pairs, parts, device, words_of=train) for pairs in (train, val))
     norms = NormWarmUp(network.visual)
+    if not config.train_tower:  # now, in float32, and not within a step whose arithmetic is counted
+        network.visual.eval()
+        for data in (learned, held):
+            data.frozen(network, torch.arange(1))
 
     def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
         if config.train_tower:

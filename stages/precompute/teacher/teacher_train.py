@@ -59,14 +59,13 @@ def run(
     source = captions_card(captions)
     inputs = {"captions": source.fingerprint if source else captions.stat().st_size}
     wanted = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
-    training = RunFolder(
-        out.with_name(f".{out.name}.training"), wanted, overwrite=overwrite, label=out.name
-    )
     processes = Processes()
+    hidden = hidden_folder(out)
     with lock(out.parent / ".locks" / f"{out.name}.training", wait=True):
         if _is_complete(out, wanted, overwrite):
-            remove(training.path)
+            remove(hidden)
             return None
+        training = _begun(hidden, wanted, out.name, overwrite=overwrite)
         torch.manual_seed(config.seed)
         with partial_path(out) as folder, training.opened(processes):
             folder.mkdir()
@@ -81,8 +80,21 @@ def run(
                 return outcome
             _save(folder, parts, read_metrics(training.path), wanted)
             commit(folder, out)
-        remove(training.path)
+        remove(hidden)
     return outcome
+
+
+def _begun(path: Path, wanted: Card, name: str, *, overwrite: bool) -> RunFolder:
+    """The folder of the training; overwritten is only another one's, so that --overwrite goes on too."""
+    folder = RunFolder(path, wanted, label=name)
+    if overwrite and folder.other_run():
+        folder = RunFolder(path, wanted, overwrite=True, label=name)
+    return folder
+
+
+def hidden_folder(out: Path) -> Path:
+    """Where a teacher lies until it is finished."""
+    return out.with_name(f".{out.name}.training")
 
 
 def _set_up(

@@ -8,6 +8,7 @@ import torch
 
 import distill3d
 from cache.card import CardError
+from stages.sharing.exported import read_exported
 from tests.worlds.pairs import pretrained
 
 
@@ -57,6 +58,9 @@ def test_a_damaged_one_is_named(run: Path, tmp_path: Path) -> None:
         (out / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(CardError, match=message):
             distill3d.load_student(out)
+    (out / "config.json").unlink()
+    with pytest.raises(CardError, match="not the configuration"):
+        read_exported(out)
     (out / "config.json").write_text("{")
     with pytest.raises(CardError, match="not the configuration"):
         distill3d.load_student(out)

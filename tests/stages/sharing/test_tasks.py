@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 import distill3d
 from pipeline.cli import app
 from stages.training.tasks.names import TaskName
+from stages.training.weights.build import load_model
 from tests.worlds.whole import prepare_everything
 
 
@@ -76,6 +77,25 @@ def test_a_wrong_cloud_or_run_is_refused_in_words(world: Path) -> None:
 def test_a_fine_tuned_backbone_gives_features_without_a_prefix(world: Path) -> None:
     student = distill3d.load_student(world / "finetune" / "classification" / "a" / "seed0")
     assert student(CLOUD).prefix is None
+
+
+@pytest.mark.parametrize("task", ["segmentation", "detection"])
+def test_a_backbone_of_scenes_sees_what_it_learned_from(world: Path, task: str) -> None:
+    """These networks take metres and normalise by themselves; their backbone alone does not."""
+    run = world / "finetune" / task / "a" / "seed0"
+    student, network = distill3d.load_student(run), load_model(run / "last")
+    given = []
+    encoder = network.encoder
+    encoder.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    student.encoder.register_forward_pre_hook(lambda _, inputs: given.append(inputs[0]))
+    points = 3 * CLOUD[: student.input.num_points] + 5
+    with torch.no_grad():
+        if task == "segmentation":
+            network(points[None])
+        else:
+            network(points[None], points.amin(dim=0)[None], points.amax(dim=0)[None])
+    student(points)
+    torch.testing.assert_close(given[0], given[1])
 
 
 def test_a_workspace_is_read(world: Path) -> None:

@@ -37,7 +37,7 @@ from stages.precompute.teacher.teachers import Teacher, TeacherConfig, load_teac
 from stages.sources.scannet_layout import find_scenes, scenes_from_files
 from stages.sources.sens_writer import write_sens
 from tests.conftest import REPOSITORY
-from tests.stages.precompute.recordings.test_extract import tree
+from tests.worlds.extracted import tree
 from tests.worlds.recordings import header, make_frame, make_room, write_scannet
 from tests.worlds.teacher import train_tiny
 

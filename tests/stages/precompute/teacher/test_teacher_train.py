@@ -84,6 +84,29 @@ def test_a_stopped_training_goes_on_exactly(
     assert not hidden.exists()
 
 
+def test_a_replacement_that_is_stopped_goes_on_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --overwrite both times, which the teacher that it replaces still needs."""
+    old = train_tiny(tmp_path, CONFIG.model_copy(update={"epochs": 1}))
+    train_step, steps = Loop._train_step, []
+
+    def stopped_after_two(self: Loop, *arguments: Any) -> int:
+        train_step(self, *arguments)
+        steps.append(self.position.step)
+        return signal.SIGTERM if len(steps) == 2 else 0
+
+    monkeypatch.setattr(Loop, "_train_step", stopped_after_two)
+    for _ in range(2):
+        teacher_train.run(
+            CONFIG, captions=tmp_path / "captions.parquet", out=old, device=torch.device("cpu"),
+            workers=0, overwrite=True,
+        )  # fmt: skip
+    assert steps == [1, 2, 3, 4, 5, 6]
+    monkeypatch.undo()
+    assert_equal(old, train_tiny(tmp_path / "undisturbed"))
+
+
 def test_a_loss_that_is_not_finite_saves_its_batch(tmp_path: Path) -> None:
     with pytest.raises(NonFiniteError, match="not finite: "):
         train_tiny(tmp_path, CONFIG.model_copy(update={"lr": 1e30, "warmup_steps": 0}))
