@@ -23,7 +23,6 @@ WITHOUT_TORCH = (
     "stages.precompute.teacher.caption_config", "stages.loop.loop_config", "stages.training.networks.shapes",
     *(f"stages.training.tasks.{task}.config" for task in ("classification", "parts", "segmentation", "detection")),
 )  # fmt: skip
-# Its kernels need a GPU's compiler, or its interpreter, which has a test of its own.
 MAX_LINES = 340
 
 

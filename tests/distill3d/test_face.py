@@ -102,7 +102,7 @@ def test_it_installs(tmp_path: Path, kind: str) -> None:
     assert done.stdout.strip() == str(place / "distill3d" / "__init__.py"), done.stderr
     assert (place / "distill3d" / "py.typed").is_file()
     done = subprocess.run(
-        [tmp_path / "env" / "bin" / "distill3d", "pretrain", "-c", "paper", "--workspace", "none"],
+        [own, tmp_path / "env" / "bin" / "distill3d", "pretrain", "-c", "paper", "--workspace", "none"],
         cwd=tmp_path, capture_output=True, text=True,
     )  # fmt: skip
     assert (done.returncode, "run extract first" in done.stderr) == (2, True), done.stderr
