@@ -5,7 +5,8 @@
   was annotated, and `boxes` (I, 7) float64: centre, size, nyu40 id of instances 1, 2, ...; zeros where
   an instance has no vertex.
 
-The store's attributes say which classes are judged (see scene_set). A scene's card has in its details the alignment (16 numbers, row-major) from the mesh's own frame.
+The store's attributes say which classes are judged (see scene_set). A scene's card has in its details
+the alignment (16 numbers, row-major) from the mesh's own frame.
 """
 
 from collections.abc import Iterator, Mapping

@@ -21,7 +21,7 @@ class Terms:
 class Task:
     """A model, its training rows 0 to `num_rows` - 1, its loss, its evaluation.
 
-    - `about` rebuilds the model, as plain JSON types (see `checkpoints.build_model`);
+    - `about` rebuilds the model, as plain JSON types (see `weights.build.build_model`);
     - `losses(model, rows, draws)` is the loss of some rows, augmented by those draws;
     - `inputs(rows)` is what these rows hold, to be saved when a loss is not finite;
     - `evaluate(model)` measures on held rows; None if there are none;

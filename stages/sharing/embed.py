@@ -12,8 +12,6 @@ from cache.commit import commit, partial_path
 from stages.sharing.clouds import read_cloud
 from stages.sharing.student import Features, LoadedStudent
 
-SUFFIXES = (".npy", ".safetensors")
-
 
 def run(
     student: LoadedStudent,

@@ -1,7 +1,6 @@
 """A student to share: a folder of `model.safetensors`, `config.json` and a model card, `README.md`."""
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,8 +82,6 @@ def export_student(run: str | Path, out: str | Path, *, overwrite: bool = False)
         save_file({key: np.asarray(a, order="C") for key, a in arrays.items()}, partial / MODEL)
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (partial / CARD).write_text(_model_card(meta, config))
-        if out.exists():
-            shutil.rmtree(out)
         commit(partial, out)
     return out
 

@@ -92,7 +92,7 @@ def _draw_panel(
 def draw_scan_probe(found: Mapping[str, Any], file: Path) -> bool:
     """Draw mean IoU of the frozen backbone over the epochs, and of random weights as a band.
 
-    Bars and the band are one standard deviation over seeds; see `scan_probe`.
+    Bars and the band are one standard deviation over seeds; see `probing.scans`.
     """
     try:
         from matplotlib.figure import Figure
