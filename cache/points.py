@@ -101,7 +101,6 @@ def read_points(store: Path, scene_id: str, member: Member | None = None) -> NDA
     return read_whole(path, f"; delete {path} and run extract again", member.metadata)
 
 
-def points_shape(member: Member) -> tuple[int, int]:
-    """How many frames and points a frame a scene has, without reading them."""
-    frames, points, _ = member.metadata["shape"]
-    return frames, points
+def points_per_frame(member: Member) -> int:
+    """How many points a scene's frames have, without reading them."""
+    return int(member.metadata["shape"][1])

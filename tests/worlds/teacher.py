@@ -9,12 +9,14 @@ from PIL import Image
 
 from cache.captions import CaptionedImage, write_captions
 from cache.card import Card
-from stages.precompute.teacher import teacher_train
+from stages.precompute.teacher import teacher_cache, teacher_train
 from stages.precompute.teacher.caption_config import (
     SmallLanguageModel,
     SmallTower,
     TeacherTrainConfig,
 )
+from stages.precompute.teacher.teacher_cache import CacheReport
+from stages.precompute.teacher.teachers import Teacher, TeacherConfig
 
 COLORS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (40, 50, 220)}
 CONFIG = TeacherTrainConfig(
@@ -32,6 +34,9 @@ CONFIG = TeacherTrainConfig(
     word_loss=1.0,
     precision="fp32",
 )
+
+
+CACHE = TeacherConfig(name="tiny", source="trained", trained="tiny", batch_images=3)
 
 
 def jpeg(color: tuple[int, int, int], seed: int = 0) -> bytes:
@@ -70,3 +75,13 @@ def train_tiny(folder: Path, config: TeacherTrainConfig = CONFIG, *, workers: in
         config, captions=captions, out=out, device=torch.device("cpu"), workers=workers
     )
     return out
+
+
+def run_cache(
+    workspace: Path, teacher: Teacher, out: Path, config: TeacherConfig = CACHE, **options: object
+) -> CacheReport:
+    """Cache what a teacher says of a workspace, in this process."""
+    return teacher_cache.run(
+        config, teacher, frames=workspace / "frames", points=workspace / "points.zarr",
+        store=out / "teacher" / f"{config.name}.zarr", **{"workers": 0, **options},
+    )  # fmt: skip

@@ -1,12 +1,16 @@
 """A training small enough to run in a blink: lines fitted by a network with batch norm and dropout."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cache.card import Card
-from cache.runs import RunFolder
+from cache.checkpoint import STATE, WEIGHTS, read_arrays, read_meta
+from cache.runs import METRICS, RunFolder
 from stages.loop.batch_norm import BatchNorm1d
 from stages.loop.loop import Outcome, train
 from stages.loop.loop_config import LoopConfig
@@ -81,3 +85,40 @@ def run_toy(
             task or toy(), config, run, device=CPU, processes=processes,
             stop_after_epoch=stop_after_epoch,
         )  # fmt: skip
+
+
+TIMED = ("samples_per_s",)
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in TIMED} for line in lines]
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    for name in (WEIGHTS, STATE):
+        a, b = (read_arrays(folder / "last", name) for folder in (first, second))
+        assert a.keys() == b.keys()
+        for key in a:
+            np.testing.assert_array_equal(a[key], b[key], err_msg=key)
+    a, b = (read_meta(folder / "last") for folder in (first, second))
+    assert a.position.keys() == b.position.keys()
+    assert {**a.position, "best": 0} == {**b.position, "best": 0}
+    assert a.position["best"]["epoch"] == b.position["best"]["epoch"]
+    assert metrics(first) == metrics(second)
+    for key, value in read_arrays(first / "best", WEIGHTS).items():
+        np.testing.assert_array_equal(value, read_arrays(second / "best", WEIGHTS)[key])
+
+
+def failing(task: Task, at_call: int, error: Exception) -> Task:
+    """Raise an error in the middle of a step."""
+    calls = 0
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        nonlocal calls
+        calls += 1
+        if calls == at_call:
+            raise error
+        return task.losses(model, rows, draws)
+
+    return replace(task, losses=losses)

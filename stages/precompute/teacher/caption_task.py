@@ -84,7 +84,6 @@ class CaptionTensors:
         ]
         words = telling_words((words_of or pairs).captions)
         self.words = word_presence(pairs.captions, words).to(device)
-        self.embeddings: Tensor | None = None  # of a frozen tower, which looks at each image once
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -118,12 +117,10 @@ class CaptionTensors:
         return normal.contiguous(memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def frozen(self, network: CaptionNetwork, rows: Tensor) -> Tensor:
-        """A frozen tower's embeddings of some images (B, E)."""
-        if self.embeddings is None:
-            parts = torch.arange(len(self)).split(ROWS_AT_A_TIME)
-            self.embeddings = torch.cat([network.embed(self.images(own)).float() for own in parts])
-        return self.embeddings[rows.to(self.device)]
+    def embedded(self, network: CaptionNetwork) -> Tensor:
+        """What a tower that stays frozen makes of all images, (N, E)."""
+        parts = torch.arange(len(self)).split(ROWS_AT_A_TIME)
+        return torch.cat([network.embed(self.images(own)).float() for own in parts])
 
 
 def caption_task(
@@ -135,17 +132,17 @@ def caption_task(
     network.gpt.requires_grad_(config.train_language_model)
     learned, held = (CaptionTensors(pairs, parts, device, words_of=train) for pairs in (train, val))
     norms = NormWarmUp(network.visual)
+    embeddings: tuple[Tensor, ...] = ()  # of a frozen tower, which looks at each image once
     if not config.train_tower:  # now, in float32, and not within a step whose arithmetic is counted
         network.visual.eval()
-        for data in (learned, held):
-            data.frozen(network, torch.arange(1))
+        embeddings = tuple(data.embedded(network) for data in (learned, held))
 
     def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
         if config.train_tower:
             norms.before_batch()
             seen = learned.images(rows, draws, flip=config.flip)
         else:
-            seen = learned.frozen(network, rows)
+            seen = embeddings[0][rows.to(device)]
         tokens = learned.captions(rows, draws)
         logits, word_logits = model(seen, tokens)
         captions = caption_loss(logits, tokens)
@@ -155,7 +152,7 @@ def caption_task(
     def evaluate(model: nn.Module) -> dict[str, float]:
         total = 0.0
         for rows in torch.arange(len(held)).split(ROWS_AT_A_TIME):
-            seen = held.images(rows) if config.train_tower else held.frozen(network, rows)
+            seen = held.images(rows) if config.train_tower else embeddings[1][rows.to(device)]
             tokens = held.captions(rows)
             total += caption_loss(model(seen, tokens)[0], tokens).item() * len(rows)
         return {"val_loss": total / len(held)}

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cache.card import CardError
-from cache.points import SCALE_M, points_shape, read_points
+from cache.points import SCALE_M, points_per_frame, read_points
 from cache.prefixes import PREFIX, VALID, read_array
 from cache.scene_group import Listing
 from stages.training.pretraining.objectives.prefix import Target
@@ -106,7 +106,7 @@ def load_pairs(
     starts = np.cumsum([0, *counts])
     total, first = int(starts[-1]), scenes[0][0]
     first_prefix = read_array(store.path, first, PREFIX, store.members[first])
-    shape = (total, points_shape(points.members[first])[1], 3)
+    shape = (total, points_per_frame(points.members[first]), 3)
     target_shape = (total, *first_prefix.shape[1:])
     place = _place(2 * (math.prod(shape) + math.prod(target_shape)), device)
     all_points = place(shape, torch.int16)

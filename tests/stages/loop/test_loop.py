@@ -1,6 +1,5 @@
 """The loop: exact resume, signals, parts of batches, averages, best and last, what is not finite."""
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -14,39 +13,15 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from cache.card import Card, CardError, OtherConfigurationError
-from cache.checkpoint import STATE, WEIGHTS, read_arrays, read_meta
-from cache.commit import LockedError
-from cache.runs import METRICS, RunFolder, probe_file, read_card
+from cache.checkpoint import WEIGHTS, read_arrays, read_meta
+from cache.runs import METRICS
 from stages.loop import loop
 from stages.loop.loop import NonFiniteError
 from stages.loop.loop_config import LoopConfig
 from stages.loop.processes import Processes
 from stages.loop.random_numbers import Draws
 from stages.loop.task import Task, Terms
-from tests.worlds.toys import CONFIG, ROWS, run_toy, toy
-
-TIMED = ("samples_per_s",)
-
-
-def metrics(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in TIMED} for line in lines]
-
-
-def assert_same_run(first: Path, second: Path) -> None:
-    for name in (WEIGHTS, STATE):
-        a, b = (read_arrays(folder / "last", name) for folder in (first, second))
-        assert a.keys() == b.keys()
-        for key in a:
-            np.testing.assert_array_equal(a[key], b[key], err_msg=key)
-    a, b = (read_meta(folder / "last") for folder in (first, second))
-    assert a.position.keys() == b.position.keys()
-    assert {**a.position, "best": 0} == {**b.position, "best": 0}
-    assert a.position["best"]["epoch"] == b.position["best"]["epoch"]
-    assert metrics(first) == metrics(second)
-    for key, value in read_arrays(first / "best", WEIGHTS).items():
-        np.testing.assert_array_equal(value, read_arrays(second / "best", WEIGHTS)[key])
+from tests.worlds.toys import CONFIG, ROWS, assert_same_run, failing, metrics, run_toy, toy
 
 
 def test_it_learns_and_logs(tmp_path: Path) -> None:
@@ -86,20 +61,6 @@ def interrupting(task: Task, at_call: int, number: signal.Signals) -> Task:
         calls += 1
         if calls == at_call:
             os.kill(os.getpid(), number)
-        return task.losses(model, rows, draws)
-
-    return replace(task, losses=losses)
-
-
-def failing(task: Task, at_call: int, error: Exception) -> Task:
-    """Raise an error in the middle of a step."""
-    calls = 0
-
-    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
-        nonlocal calls
-        calls += 1
-        if calls == at_call:
-            raise error
         return task.losses(model, rows, draws)
 
     return replace(task, losses=losses)
@@ -226,83 +187,11 @@ def test_what_is_not_finite_stops_and_is_kept(tmp_path: Path) -> None:
     assert all(np.isfinite(value).all() for value in weights.values())
 
 
-def test_other_runs_are_refused(tmp_path: Path) -> None:
-    run_toy(tmp_path, stop_after_epoch=1)
-    with pytest.raises(OtherConfigurationError, match=r"holds another run: lr: 0.01 there, 0.1"):
-        run_toy(tmp_path, CONFIG.model_copy(update={"lr": 0.1}))
-    with pytest.raises(CardError, match=r"weights.safetensors: does not fit its model"):
-        run_toy(tmp_path, task=replace(toy(), model=nn.Linear(3, 1)))
-
-
-def test_one_process_at_a_time(tmp_path: Path) -> None:
-    run_toy(tmp_path / "a", stop_after_epoch=1)
-    with (
-        RunFolder(tmp_path / "a", Card("toy", 1, {}, {})).held(),
-        pytest.raises(LockedError, match="another process trains in it now"),
-    ):
-        run_toy(tmp_path / "a")
-
-
 def test_batches_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"a batch of 41 is more than the {ROWS} training rows"):
         run_toy(tmp_path / "a", CONFIG.model_copy(update={"batch": 41}))
     with pytest.raises(ValueError, match="cannot be split evenly over 1 processes with 3 micro"):
         run_toy(tmp_path / "b", CONFIG.model_copy(update={"accumulate": 3}))
-
-
-def everything_below(folder: Path) -> list[Path]:
-    return sorted(folder.rglob("*"))
-
-
-def test_a_run_that_never_made_a_step_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="a batch of 41 is more than"):
-        run_toy(tmp_path / "task" / "a", CONFIG.model_copy(update={"batch": 41}))
-
-    def out_of_memory(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
-        raise torch.OutOfMemoryError("tried to allocate 3 GiB")
-
-    with pytest.raises(torch.OutOfMemoryError):
-        run_toy(tmp_path / "task" / "a", task=replace(toy(), losses=out_of_memory))
-    assert everything_below(tmp_path) == []
-    assert run_toy(tmp_path / "task" / "a", CONFIG.model_copy(update={"lr": 0.1})).finished
-
-
-def test_a_run_that_left_nothing_to_miss_gives_its_name_away(tmp_path: Path) -> None:
-    with pytest.raises(NonFiniteError):
-        run_toy(tmp_path / "a", task=failing(toy(), at_call=3, error=NonFiniteError("3")))
-    assert (tmp_path / "a" / "run.json").is_file()
-    assert (tmp_path / "a" / METRICS).read_text() == ""
-    events = set((tmp_path / "a" / "tensorboard").iterdir())
-    outcome = run_toy(tmp_path / "a", CONFIG.model_copy(update={"lr": 0.1}))
-    assert outcome.finished
-    assert read_meta(tmp_path / "a" / "last").run.config["lr"] == 0.1
-    assert read_card(tmp_path / "a") == read_meta(tmp_path / "a" / "last").run
-    assert not events & set((tmp_path / "a" / "tensorboard").iterdir())
-
-
-def test_probes_of_weights_that_are_trained_on_are_gone(tmp_path: Path) -> None:
-    run_toy(tmp_path, stop_after_epoch=1)
-    probe_file(tmp_path, "scans").write_text("{}")
-    run_toy(tmp_path, stop_after_epoch=2)
-    assert not probe_file(tmp_path, "scans").exists()
-
-
-def test_what_is_to_be_overwritten_stays_until_there_is_a_step(tmp_path: Path) -> None:
-    run_toy(tmp_path / "a", stop_after_epoch=1)
-    before = read_meta(tmp_path / "a" / "last")
-    with pytest.raises(ValueError, match="a batch of 41 is more than"):
-        run_toy(tmp_path / "a", CONFIG.model_copy(update={"batch": 41}), overwrite=True)
-    assert read_meta(tmp_path / "a" / "last") == before
-    run_toy(tmp_path / "b")
-    run_toy(tmp_path / "a", overwrite=True)  # from its first step on, not from the saved one
-    assert_same_run(tmp_path / "a", tmp_path / "b")
-
-
-def test_no_held_rows_no_best(tmp_path: Path) -> None:
-    outcome = run_toy(tmp_path, task=replace(toy(), evaluate=None))
-    assert outcome.finished
-    assert outcome.best is None
-    assert not (tmp_path / "best").exists()
 
 
 @pytest.mark.slow

@@ -1,11 +1,6 @@
 """teacher-cache: what it stores, what it refuses, and that stopping it changes nothing."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +10,6 @@ import torch
 import zarr
 
 from cache.card import CardError
-from cache.commit import claim
 from cache.frames import frames_path, iter_images, read_frames
 from cache.prefixes import (
     PREFIX,
@@ -26,59 +20,17 @@ from cache.prefixes import (
     write_scene,
 )
 from cache.scene_group import list_scenes, scene_card
-from stages.machine.shares import Share
 from stages.precompute.recordings import extract
 from stages.precompute.recordings.extract_scene import ExtractConfig
-from stages.precompute.teacher import teacher_cache
 from stages.precompute.teacher.clip_images import Preprocessing, open_image
 from stages.precompute.teacher.decoding import decode_batch
-from stages.precompute.teacher.teacher_cache import CacheReport
 from stages.precompute.teacher.teachers import Teacher, TeacherConfig, load_teacher
-from stages.sources.scannet_layout import find_scenes, scenes_from_files
+from stages.sources.scannet_layout import scenes_from_files
 from stages.sources.sens_writer import write_sens
 from tests.conftest import REPOSITORY
 from tests.worlds.extracted import tree
-from tests.worlds.recordings import header, make_frame, make_room, write_scannet
-from tests.worlds.teacher import train_tiny
-
-CONFIG = TeacherConfig(name="tiny", source="trained", trained="tiny", batch_images=3)
-
-
-@pytest.fixture(scope="module")
-def workspace(scannet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four extracted scenes of 4 or 5 kept frames, and a trained teacher; read-only."""
-    root = tmp_path_factory.mktemp("workspace")
-    extract.run(
-        ExtractConfig(stride_frames=5, points_per_frame=64),
-        scenes=find_scenes(scannet, ("train", "val")).scenes,
-        frames=root / "frames",
-        points=root / "points.zarr",
-    )
-    train_tiny(root)
-    return root
-
-
-@pytest.fixture(scope="module")
-def teacher(workspace: Path) -> Teacher:
-    return load_teacher(CONFIG, trained=workspace / "teacher" / "tiny")
-
-
-def run(
-    workspace: Path, teacher: Teacher, out: Path, config: TeacherConfig = CONFIG, **options: object
-) -> CacheReport:
-    return teacher_cache.run(
-        config, teacher, frames=workspace / "frames", points=workspace / "points.zarr",
-        store=out / "teacher" / f"{config.name}.zarr", **{"workers": 0, **options},
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def cached(workspace: Path, teacher: Teacher, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("cached")
-    report = run(workspace, teacher, out)
-    assert (report.cached, report.complete_before, report.failed) == (4, 0, {})
-    assert (report.images, report.invalid) == (16, {})
-    return out / "teacher" / "tiny.zarr"
+from tests.worlds.recordings import header, make_frame, make_room
+from tests.worlds.teacher import CACHE, run_cache
 
 
 def test_rows_are_the_teachers_own(workspace: Path, teacher: Teacher, cached: Path) -> None:
@@ -114,29 +66,6 @@ def test_statistics_are_of_the_training_rows(cached: Path) -> None:
     np.testing.assert_allclose(statistics.std, rows.std(axis=0), rtol=1e-4, atol=1e-5)
 
 
-def test_running_again_does_nothing(
-    workspace: Path, teacher: Teacher, cached: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = tree(cached)
-    monkeypatch.setattr(teacher_cache, "iter_images", None)  # reading one would raise
-    report = run(workspace, teacher, cached.parents[1])
-    assert (report.cached, report.complete_before, report.num_train_rows) == (0, 4, 12)
-    assert tree(cached) == before
-
-
-@pytest.mark.processes
-def test_processes_and_shares_write_the_same_bytes(
-    workspace: Path, teacher: Teacher, cached: Path, tmp_path: Path
-) -> None:
-    run(workspace, teacher, tmp_path / "workers", workers=2)
-    first = run(workspace, teacher, tmp_path / "shares", share=Share(0, 2))
-    second = run(workspace, teacher, tmp_path / "shares", share=Share(1, 2))
-    assert (first.cached, first.num_train_rows) == (2, None)
-    assert (second.cached, second.num_train_rows) == (2, 12)
-    for name in ("workers", "shares"):
-        assert tree(tmp_path / name / "teacher" / "tiny.zarr") == tree(cached)
-
-
 def write_odd_recording(path: Path) -> None:
     """Four frames; the second one's JPEG has the right markers, but no Huffman table."""
     room = make_room(np.random.default_rng(0))
@@ -159,90 +88,16 @@ def test_an_image_that_does_not_decode_is_a_row_that_is_not_valid(
     frames, points = tmp_path / "frames", tmp_path / "points.zarr"
     extract.run(config, scenes=scenes, frames=frames, points=points)
     assert len(read_frames(frames / "odd.parquet")) == 4
-    report = run(tmp_path, teacher, tmp_path)
+    report = run_cache(tmp_path, teacher, tmp_path)
     assert (report.invalid, report.failed, report.num_train_rows) == ({"odd": 1}, {}, 3)
     assert report.faults == {"odd": "row 1: broken data stream when reading image file"}
-    assert run(tmp_path, teacher, tmp_path).faults == report.faults
+    assert run_cache(tmp_path, teacher, tmp_path).faults == report.faults
     store = tmp_path / "teacher" / "tiny.zarr"
     prefix, valid = read_array(store, "odd", PREFIX), read_array(store, "odd", VALID)
     assert valid.tolist() == [True, False, True, True]
     assert not prefix[1].any()
     assert prefix[0].any()
     assert prefix[2].any()
-
-
-class Killed(Preprocessing):
-    """Preprocessing whose process is killed, as on a machine short of memory, while a file is there."""
-
-    def __call__(self, encoded: bytes) -> np.ndarray:
-        if Path(os.environ["KILLED_WHILE"]).exists():
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().__call__(encoded)
-
-
-def test_killed_decoders_store_nothing_and_the_next_run_does(
-    workspace: Path, teacher: Teacher, cached: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flag = tmp_path / "no memory"
-    flag.touch()
-    monkeypatch.setenv("KILLED_WHILE", str(flag))
-    monkeypatch.setattr(
-        teacher, "tower",
-        replace(teacher.tower, preprocessing=Killed(**vars(teacher.tower.preprocessing))),
-    )  # fmt: skip
-    report = run(workspace, teacher, tmp_path, workers=1)
-    assert (report.cached, report.complete_before, len(report.failed)) == (0, 0, 4)
-    assert "row 0: the process that decodes it died" in report.failed["scene0000_00"]
-    assert list_scenes(tmp_path / "teacher" / "tiny.zarr") == []
-    flag.unlink()
-    report = run(workspace, teacher, tmp_path, workers=1)
-    assert (report.cached, report.invalid, report.failed) == (4, {}, {})
-    assert tree(tmp_path / "teacher" / "tiny.zarr") == tree(cached)
-
-
-def test_another_teacher_is_refused_or_replaces(
-    workspace: Path, cached: Path, teacher: Teacher, tmp_path: Path
-) -> None:
-    store = shutil.copytree(cached, tmp_path / "teacher" / "tiny.zarr")
-    other = load_teacher(
-        CONFIG.model_copy(update={"normalize_embedding": True}),
-        trained=workspace / "teacher" / "tiny",
-    )
-    with pytest.raises(CardError, match=r"normalize_embedding: false there, true asked.*name=NAME"):
-        run(workspace, other, tmp_path)
-    assert tree(store) == tree(cached)
-    assert run(workspace, other, tmp_path, overwrite=True).cached == 4
-    assert store_identity(store)["identity"]["normalize_embedding"] is True
-
-
-def test_two_teachers_at_once_are_refused(
-    workspace: Path, teacher: Teacher, tmp_path: Path
-) -> None:
-    running = tmp_path / "teacher" / ".locks" / "tiny.zarr.running"
-    with (
-        claim(running, {**teacher.identity(), "precision": "bf16"}),
-        pytest.raises(CardError, match="another run is writing here now"),
-    ):
-        run(workspace, teacher, tmp_path)
-
-
-def test_what_is_damaged_or_stale_is_cached_again(
-    workspace: Path, cached: Path, teacher: Teacher, scannet: Path, tmp_path: Path
-) -> None:
-    store = shutil.copytree(cached, tmp_path / "teacher" / "tiny.zarr")
-    (store / "scene0001_00" / "prefix" / "c" / "0" / "0" / "0").unlink()
-    with pytest.raises(CardError, match="chunks are missing; delete"):
-        read_array(store, "scene0001_00", PREFIX)
-    assert run(workspace, teacher, tmp_path).cached == 1
-    assert tree(store) == tree(cached)
-    for name in ("frames", "points.zarr"):
-        shutil.copytree(workspace / name, tmp_path / name)
-    extract.run(
-        ExtractConfig(stride_frames=4, points_per_frame=64),
-        scenes=find_scenes(scannet, ("train", "val")).scenes,
-        frames=tmp_path / "frames", points=tmp_path / "points.zarr", overwrite=True,
-    )  # fmt: skip
-    assert run(tmp_path, teacher, tmp_path).cached == 4
 
 
 def test_one_bad_scene_never_stops_the_others(
@@ -256,7 +111,7 @@ def test_one_bad_scene_never_stops_the_others(
     data[data.index(image) + 900] ^= 0xFF  # the page's checksum no longer fits
     bad.write_bytes(data)
     frames_path(tmp_path / "frames", "scene0001_00").write_bytes(b"")
-    report = run(tmp_path, teacher, tmp_path)
+    report = run_cache(tmp_path, teacher, tmp_path)
     assert sorted(report.failed) == ["scene0000_01", "scene0001_00"]
     assert "damaged" in report.failed["scene0000_01"]
     assert (report.cached, report.num_train_rows) == (2, None)  # not over part of the scenes
@@ -275,10 +130,10 @@ def test_a_scene_that_finds_no_memory_fails_alone(
 
     with monkeypatch.context() as patch:
         patch.setattr(Preprocessing, "__call__", decode)
-        report = run(workspace, teacher, tmp_path)
+        report = run_cache(workspace, teacher, tmp_path)
     why = "row 2: there was no memory to decode it; run the same command again"
     assert (report.cached, report.failed) == (3, {"scene0000_01": why})
-    assert run(workspace, teacher, tmp_path).cached == 1
+    assert run_cache(workspace, teacher, tmp_path).cached == 1
     assert tree(tmp_path / "teacher" / "tiny.zarr") == tree(cached)
 
 
@@ -301,7 +156,7 @@ def test_the_true_size_with_random_weights(workspace: Path, tmp_path: Path) -> N
     """ViT-B/32, the MLP mapper and both optional arrays, through the whole path."""
     config = TeacherConfig(name="control", kind="random", arrays=("clip", "patches"))
     control = load_teacher(config, trained=tmp_path)
-    assert run(workspace, control, tmp_path, config).cached == 4
+    assert run_cache(workspace, control, tmp_path, config).cached == 4
     store = tmp_path / "teacher" / "control.zarr"
     shapes = {n: read_array(store, "scene0000_00", n).shape for n in ("prefix", "clip", "patches")}
     assert shapes == {"prefix": (4, 10, 768), "clip": (4, 512), "patches": (4, 49, 768)}
@@ -324,7 +179,7 @@ def test_clip_global_is_one_token(workspace: Path, teacher: Teacher) -> None:
 
 def test_half_precision_is_near(workspace: Path, teacher: Teacher) -> None:
     half = load_teacher(
-        CONFIG.model_copy(update={"precision": "bf16"}), trained=workspace / "teacher" / "tiny"
+        CACHE.model_copy(update={"precision": "bf16"}), trained=workspace / "teacher" / "tiny"
     )
     pixels = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8)
     first, second = teacher(pixels)["prefix"], half(pixels)["prefix"]
@@ -339,55 +194,3 @@ def test_a_mapper_of_another_tower_is_refused(workspace: Path) -> None:
     config = TeacherConfig(source=str(golden), model=str(workspace / "teacher" / "tiny"))
     with pytest.raises(ValueError, match=r"maps embeddings of 32 numbers, .* gives 16"):
         load_teacher(config, trained=workspace)
-
-
-def command(workspace: Path, *start: str) -> list[str]:
-    return [
-        *start, "pipeline", "teacher-cache", "--workspace", str(workspace), "--device", "cpu",
-        "--workers", "1", "--set", "teacher.name=tiny", "--set", "teacher.source=trained",
-        "--set", "teacher.trained=tiny", "--set", "teacher.batch_images=3",
-    ]  # fmt: skip
-
-
-@pytest.mark.processes
-def test_torchrun_divides_the_scenes(workspace: Path, cached: Path, tmp_path: Path) -> None:
-    root = shutil.copytree(workspace, tmp_path / "root")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    done = subprocess.run(
-        command(root, *torchrun, "--standalone", "-m"), cwd=REPOSITORY, check=True,
-        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.stdout.count("2 scenes cached") == 2
-    assert list_scenes(root / "teacher" / "tiny.zarr") == list_scenes(cached)
-    assert read_statistics(root / "teacher" / "tiny.zarr").num_rows == 12
-
-
-@pytest.mark.processes
-def test_killed_and_run_again(tmp_path: Path) -> None:
-    """SIGKILL at several moments; what is there counts, and the contents come out the same."""
-    root = tmp_path / "killed"
-    write_scannet(tmp_path / "scannet", num_frames=40)
-    extract.run(
-        ExtractConfig(stride_frames=1, points_per_frame=64),
-        scenes=find_scenes(tmp_path / "scannet", ("train", "val")).scenes,
-        frames=root / "frames",
-        points=root / "points.zarr",
-    )
-    train_tiny(root)
-    undisturbed = shutil.copytree(root, tmp_path / "undisturbed")
-    subprocess.run(command(undisturbed, sys.executable, "-m"), cwd=REPOSITORY, check=True,
-                   capture_output=True)  # fmt: skip
-    store = root / "teacher" / "tiny.zarr"
-    for moment in range(4):
-        process = subprocess.Popen(
-            command(root, sys.executable, "-m"), cwd=REPOSITORY, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        while len(list_scenes(store)) < moment and process.poll() is None:
-            time.sleep(0.002)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    subprocess.run(command(root, sys.executable, "-m"), cwd=REPOSITORY, check=True,
-                   capture_output=True)  # fmt: skip
-    assert tree(store) == tree(undisturbed / "teacher" / "tiny.zarr")
-    assert not [path for path in root.rglob("*.partial/*") if path.is_file()]
