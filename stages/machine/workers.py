@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.sharedctypes import RawArray
@@ -26,6 +26,7 @@ JobIn = TypeVar("JobIn", contravariant=True)
 ResultOut = TypeVar("ResultOut", covariant=True)
 
 POLL_INTERVAL_S = 0.2
+STARTS = 3  # of workers that die before any has begun a job; then there is no use
 DIED = "its worker process died (out of memory, or a crash in a library)"
 
 
@@ -63,6 +64,7 @@ def run_all(
     progress = RawArray("q", len(jobs))
     left = dict(enumerate(jobs))
     suspects: list[int] = []
+    futile = 0
     while left or suspects:
         # After a death, whoever was running is tried alone, to tell the culprit from bystanders.
         batch = [suspects.pop(0)] if suspects else list(left)
@@ -74,9 +76,12 @@ def run_all(
                 yield outcome or Outcome(jobs[index], error=DIED)
             left.pop(index, None)
             ended += 1
-        if not ended:  # the workers cannot even start
-            yield from (Outcome(jobs[index], error=DIED) for index in batch)
-            left = {}
+        futile = 0 if ended else futile + 1
+        if not ended and not left.keys() >= set(batch):
+            suspects += batch
+        if futile == STARTS:  # the workers cannot even start
+            yield from (Outcome(jobs[index], error=DIED) for index in (*left, *suspects))
+            return
 
 
 def _run_here(
@@ -142,9 +147,10 @@ def _run_pool(
     executor = Pool(min(workers, len(batch)), _start_worker, (progress,))
     with _listening() as interrupt:
         try:
-            waiting: dict[Future[Outcome[Job, Result]], int] = {
-                executor.submit(_in_worker, work, jobs[index], index): index for index in batch
-            }
+            waiting: dict[Future[Outcome[Job, Result]], int] = {}
+            with suppress(BrokenProcessPool):  # a worker died: what was not given stays in line
+                for index in batch:
+                    waiting[executor.submit(_in_worker, work, jobs[index], index)] = index
             while waiting:
                 done, _ = wait(waiting, POLL_INTERVAL_S, FIRST_COMPLETED)
                 update(sum(max(0, done_so_far) for done_so_far in progress))

@@ -32,3 +32,22 @@ class DiesWhileStarting(Pool):
             while self._executor_manager_thread is not None and not self._broken:
                 time.sleep(0.01)
         super()._spawn_process()
+
+
+class DiesBetweenTasks(Pool):
+    """All processes of the first pool die after its first task was given, and that is noticed at once."""
+
+    happened = False
+
+    def submit(self, *arguments: Any, **named: Any) -> Future[Any]:
+        """Submit the first task, kill, wait until the pool knows; then as it is."""
+        if not self._pending_work_items and not self._queue_count:
+            return super().submit(*arguments, **named)
+        if not DiesBetweenTasks.happened:
+            DiesBetweenTasks.happened = True
+            for process in list((self._processes or {}).values()):
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)
+            while self._executor_manager_thread is not None and not self._broken:
+                time.sleep(0.01)
+        return super().submit(*arguments, **named)

@@ -8,7 +8,7 @@ import pytest
 
 from stages.machine import workers
 from stages.machine.workers import DIED, run_all
-from tests.harness.killed_pools import DiesWhileStarting
+from tests.harness.killed_pools import DiesBetweenTasks, DiesWhileStarting, KilledPool
 
 pytestmark = pytest.mark.processes
 
@@ -56,6 +56,20 @@ def test_a_worker_that_dies_while_another_starts(monkeypatch: pytest.MonkeyPatch
     # A pool of one process has no other beside it, so that what is tried alone goes through.
     assert {o.job for o in outcomes} == set("abc")
     assert {o.error for o in outcomes} <= {None, DIED}
+
+
+def test_a_worker_that_dies_before_all_jobs_were_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "Pool", DiesBetweenTasks)
+    monkeypatch.setattr(DiesBetweenTasks, "happened", False)
+    outcomes = list(run_all(work, [*"abcd"], workers=2, update=lambda _: None))
+    assert DiesBetweenTasks.happened
+    assert sorted(o.result or "" for o in outcomes) == [*"ABCD"]
+
+
+def test_workers_that_cannot_start_fail_all_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "Pool", KilledPool)
+    outcomes = list(run_all(work, [*"abc"], workers=2, update=lambda _: None))
+    assert sorted((o.job, o.error) for o in outcomes) == [(job, DIED) for job in "abc"]
 
 
 def test_no_jobs() -> None:
