@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 # The plugins now: where one cannot be read later, Pillow says that it does not know the bytes.
 from PIL import Image, JpegImagePlugin, PngImagePlugin  # noqa: F401
 
+from stages.geometry.teacher_window import Crop, teacher_window
 from stages.sources.images import image_size
 
 MAX_PIXELS = 1 << 26
 BYTES_PER_PIXEL = (
     16  # at most, while an image is decoded: a progressive JPEG's coefficients and pixels
 )
-Crop = Literal["center", "squash"]
 Pixels = NDArray[np.uint8]
 
 
@@ -43,30 +43,22 @@ class Preprocessing:
     def apply(self, image: Image.Image) -> Pixels:
         """Resize, crop and convert to RGB, in this order, which matters for palettes and alpha.
 
-        Sizes and offsets are those of torchvision's Resize and CenterCrop, which OpenAI's CLIP
-        (clip/clip.py, `_transform`) uses; EXIF orientation is ignored, as there. Raises ValueError if
-        the picture is a line that would be absurdly large once resized.
+        Sizes and offsets are `teacher_window`'s; EXIF orientation is ignored, as in OpenAI's CLIP.
+        Raises ValueError if the picture is a line that would be absurdly large once resized.
         """
         how = Image.Resampling[self.interpolation.upper()]
         if self.crop == "squash":
             return np.asarray(image.resize((self.size, self.size), how).convert("RGB"))
-        width, height = image.size
-        short = min(width, height)
-        if short != self.size:
-            # The long side is truncated, not rounded.
-            sides = (
-                (self.size, int(self.size * height / width))
-                if width <= height
-                else (int(self.size * width / height), self.size)
+        window = teacher_window(*image.size, self.size, self.crop)
+        if window.width * window.height > MAX_PIXELS:
+            width, height = image.size
+            raise ValueError(
+                f"{width} x {height} pixels would be {window.width} x {window.height} before the middle is "
+                f"cut out, more than {MAX_PIXELS}"
             )
-            if sides[0] * sides[1] > MAX_PIXELS:
-                raise ValueError(
-                    f"{width} x {height} pixels would be {sides[0]} x {sides[1]} before the middle is "
-                    f"cut out, more than {MAX_PIXELS}"
-                )
-            image = image.resize(sides, how)
-        # Python's round: half to even.
-        left, top = (round((side - self.size) / 2.0) for side in image.size)
+        if image.size != (window.width, window.height):
+            image = image.resize((window.width, window.height), how)
+        left, top = window.left, window.top
         cut = image.crop((left, top, left + self.size, top + self.size))
         return np.asarray(cut.convert("RGB"))
 

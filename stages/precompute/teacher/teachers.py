@@ -12,7 +12,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from stages.precompute.teacher.clip_images import Crop
+from stages.geometry.teacher_window import Crop
 from stages.precompute.teacher.clipcap import (
     Mapper,
     MapperShape,

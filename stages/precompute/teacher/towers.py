@@ -16,8 +16,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from stages.geometry.teacher_window import Crop
 from stages.machine.hub import go_offline_if_unreachable
-from stages.precompute.teacher.clip_images import Crop, Preprocessing
+from stages.precompute.teacher.clip_images import Preprocessing
 
 Activation = Literal["quickgelu", "gelu"]
 Precision = Literal["fp32", "bf16", "fp16"]
