@@ -77,7 +77,10 @@ def read_array(store: Path, scene_id: str, name: str, member: Member | None = No
         raise CardError(f"{path.parent} is missing or incomplete; run teacher-cache again")
     if not path.is_dir():
         there = sorted(child.name for child in path.parent.iterdir() if child.is_dir())
-        raise CardError(f"{store}: has no array {name!r}, only {', '.join(there)}")
+        raise CardError(
+            f"{store}: has no array {name!r}, only {', '.join(there)}; teacher-cache "
+            f'with --set "teacher.arrays=[{name}]" and a teacher.name of its own makes it'
+        )
     return read_whole(path, remedy)
 
 

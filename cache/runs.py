@@ -12,6 +12,7 @@ from cache.commit import LockedError, commit, lock, partial_path, remove
 
 METRICS, RESULT, CARD, EVENTS = "metrics.jsonl", "result.json", "run.json", "tensorboard"
 SHOWN = "shown.json"
+PRETRAINING = "pre-training"  # what a card calls such a run
 FINE_TUNING = "fine-tuning"  # what a card calls such a run, before its task
 SCRATCH = "scratch"  # instead of a checkpoint: none
 LAST, BEST, KEPT, NONFINITE = "last", "best", "kept", "nonfinite"

@@ -1,7 +1,8 @@
 """From YAML values and `--set a.b=1` to a checked schema; an unknown key names the closest one.
 
-A file may say `base: other.yaml` (beside it) and change only some values. Each stage reads its own
-section, so a command can run where another stage's packages are not installed.
+A file may say `base: other.yaml` (beside it) and change only some values; `A+B` names two, of which the
+second's own values go over the first's. Each stage reads its own section, so a command can run where
+another stage's packages are not installed.
 """
 
 import difflib
@@ -9,18 +10,13 @@ import json
 from collections.abc import Hashable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from stages.settings import ConfigError, S, _message
 from stages.training.tasks.names import TaskName
-
-if TYPE_CHECKING:
-    pass
-
 
 SECTIONS = (
     "sample",
@@ -31,6 +27,11 @@ SECTIONS = (
     "prepare",
     *(task.value for task in TaskName),
 )
+
+
+HEADERS = ("base", "variant")  # what a file says of itself
+VARIANTS = "variants"  # the folder of those that change one thing each
+UNIONS = ("objective",)  # parts of several kinds: who names another kind names all of it
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -47,11 +48,11 @@ class _UniqueKeys(yaml.SafeLoader):
 def load_section(config: str, section: str, schema: type[S], overrides: Sequence[str] = ()) -> S:
     """Read one stage's section of a configuration into its schema.
 
-    `config` is a YAML file, or the name of one that is shipped (`paper`, `demo`); `overrides` are
-    `section.key=value` with YAML values. Raises ConfigError.
+    `config` is a YAML file, or the name of one that is shipped (`paper`, `demo`), or several with `+`
+    between; `overrides` are `section.key=value` with YAML values. Raises ConfigError.
     """
     assert section in SECTIONS
-    values = _read_with_base(_find(config), seen=())
+    values = _read_all(config)
     for text in overrides:
         _assign(values, text)
     try:
@@ -63,7 +64,7 @@ def load_section(config: str, section: str, schema: type[S], overrides: Sequence
 
 def check_file(config: str) -> None:
     """See that a configuration is there, is YAML, and has known sections. Raises ConfigError."""
-    _read_with_base(_find(config), seen=())
+    _read_all(config)
 
 
 def check_override(text: str) -> None:
@@ -77,14 +78,33 @@ def shipped_configs() -> list[str]:
     return sorted(str(file.relative_to(root).with_suffix("")) for file in root.rglob("*.yaml"))
 
 
+def header_of(config: str) -> dict[str, Any]:
+    """What a file says of itself under `variant`, {} if nothing. Raises ConfigError."""
+    header = _read(_find(config)).get("variant") or {}
+    if not isinstance(header, dict):
+        raise ConfigError(f"{config}: expected `variant:` to have keys, found {header!r}")
+    return header
+
+
+def _read_all(config: str) -> dict[str, Any]:
+    if Path(config).is_file():  # whose name may have a plus in it
+        return _read_with_base(Path(config), seen=())
+    first, *over = config.split("+")
+    values = _read_with_base(_find(first), seen=())
+    for name in over:
+        values = _merge(values, _own_values(_find(name)))
+    return values
+
+
 def _find(config: str) -> Path:
     path = Path(config)
     if path.is_file():
         return path
     name = config.removeprefix("configs/").removesuffix(".yaml")
-    shipped = Path(str(resources.files("configs"))) / f"{name}.yaml"
-    if shipped.is_file():
-        return shipped
+    for shipped in (f"{name}.yaml", f"{VARIANTS}/{name}.yaml"):
+        found = Path(str(resources.files("configs"))) / shipped
+        if found.is_file():
+            return found
     raise ConfigError(
         f"{config}: no such configuration file; shipped ones are {', '.join(shipped_configs())}"
     )
@@ -93,16 +113,7 @@ def _find(config: str) -> Path:
 def _read_with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `base` goes round in a circle")
-    try:
-        values = yaml.load(path.read_text(), _UniqueKeys) or {}
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected sections such as `extract:`, found {values!r}")
-    base = values.pop("base", None)
-    _check_sections(values, str(path))
+    base, values = _read(path).get("base"), _own_values(path)
     if base is None:
         return values
     base_path = path.parent / str(base)
@@ -112,6 +123,25 @@ def _read_with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
         except ConfigError:
             raise ConfigError(f"{path}: its base {base_path} does not exist") from None
     return _merge(_read_with_base(base_path, (*seen, path.resolve())), values)
+
+
+def _own_values(path: Path) -> dict[str, Any]:
+    """The sections of a file, without its base's."""
+    values = {key: value for key, value in _read(path).items() if key not in HEADERS}
+    _check_sections(values, str(path))
+    return values
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(), _UniqueKeys) or {}
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected sections such as `extract:`, found {values!r}")
+    return values
 
 
 def _check_sections(names: Iterable[object], where: str) -> None:
@@ -124,8 +154,13 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in change.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
+        joined = both and not (key in UNIONS and _another_kind(merged[key], value))
+        merged[key] = _merge(merged[key], value) if joined else value
     return merged
+
+
+def _another_kind(there: dict[str, Any], value: dict[str, Any]) -> bool:
+    return "kind" in value and value["kind"] != there.get("kind")
 
 
 def _assign(values: dict[str, Any], text: str) -> None:
@@ -144,6 +179,8 @@ def _assign(values: dict[str, Any], text: str) -> None:
         if not isinstance(target.get(parent), dict):
             target[parent] = {}
         target = target[parent]
+    if parents[-1] in UNIONS and _another_kind(target, {key: value}):
+        target.clear()
     target[key] = value
 
 
@@ -155,11 +192,14 @@ def _explain(
     config: str,
 ) -> Iterable[str]:
     for item in error.errors():
-        parents = ".".join([section, *map(str, item["loc"][:-1])])
-        where = ".".join([section, *map(str, item["loc"])])
+        path, fields = _walked(schema, item["loc"][:-1])
+        parents = ".".join([section, *path])
+        where = ".".join([parents, *map(str, item["loc"][-1:])])
+        if item["type"].startswith("union_tag"):
+            where = f"{where}.kind"
         source = _source(where, overrides, config)
         if item["type"] == "extra_forbidden":
-            known = [f"{parents}.{name}" for name in _fields_at(schema, item["loc"][:-1])]
+            known = [f"{parents}.{name}" for name in fields]
             yield f"{source}: unknown key {where}{_closest(where, known)}"
         else:
             yield f"{source}: {where}{_shown(item['input'])}: {_message(item)}"
@@ -182,18 +222,24 @@ def _shown(value: object) -> str:
     return f" = {json.dumps(value) if plain else repr(value)}"
 
 
-def _fields_at(schema: type[BaseModel], location: Sequence[int | str]) -> list[str]:
-    for step in location:
-        field = schema.model_fields.get(str(step))
-        if field is None:
-            return []
-        annotation: Any = field.annotation
-        options = get_args(annotation) if get_origin(annotation) is UnionType else (annotation,)
-        nested = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if not nested:
-            return []
-        schema = nested[0]
-    return list(schema.model_fields)
+def _walked(schema: type[BaseModel], location: Sequence[int | str]) -> tuple[list[str], list[str]]:
+    """The keys on the way to a place in a schema, without the kinds of unions, and the keys there."""
+    path: list[str] = []
+    options: list[type[BaseModel]] = [schema]
+    for step in map(str, location):
+        if len(options) > 1:  # of a union the kind comes next, which nobody wrote as a key
+            options = [o for o in options if o.model_fields["kind"].default == step]
+            continue
+        path.append(step)
+        field = options[0].model_fields.get(step) if options else None
+        options = _schemas_in(field.annotation) if field else []
+    return path, list(options[0].model_fields) if options else []
+
+
+def _schemas_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type):
+        return [annotation] if issubclass(annotation, BaseModel) else []
+    return [found for option in get_args(annotation) for found in _schemas_in(option)]
 
 
 def _closest(name: str, known: Sequence[str]) -> str:

@@ -20,6 +20,9 @@ class Settings(BaseModel):
         """Of a part that has its own defaults here, what is not named keeps those."""
         default = cls.model_fields[str(info.field_name)].default
         if isinstance(value, dict) and isinstance(default, Settings):
+            given = default.model_dump()
+            if "kind" in given and value.get("kind", given["kind"]) != given["kind"]:
+                return value  # another kind of it, which has its own
             return _over(default.model_dump(), value)
         return value
 

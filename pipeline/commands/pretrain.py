@@ -35,7 +35,7 @@ def pretrain(
     overrides: Overrides = [],  # noqa: B006  (Typer copies it)
     debug: Debug = False,
 ) -> None:
-    """Train a student to predict the cached prefixes from points alone.
+    """Train a student from points alone, by the paper's objective or the one that is configured.
 
     Goes on where it was stopped. Under torchrun, all processes share each batch. At its end its
     frozen features are probed on what is prepared of ModelNet40 and of ScanNet's scans; of a
@@ -49,7 +49,9 @@ def pretrain(
     from stages.training.pretraining.config import PretrainConfig
 
     settings = choices.section("pretrain", PretrainConfig)
-    need(paths.prefixes(settings.teacher), "run teacher-cache first")
+    store = paths.prefixes(settings.teacher) if settings.teacher else None
+    if store:
+        need(store, "run teacher-cache first")
 
     from stages.report.figures.curves import draw_missing_curves
     from stages.training.pretraining import pretrain as stage
@@ -59,7 +61,7 @@ def pretrain(
         settings,
         frames=paths.frames,
         points=paths.points,
-        store=paths.prefixes(settings.teacher),
+        store=store,
         out=out,
         device=open_device(device),
         overwrite=overwrite,

@@ -77,18 +77,18 @@ def nearest_neighbors(queries: Tensor, points: Tensor, k: int) -> tuple[Tensor, 
 
 @outside_graphs
 @torch.no_grad()
-def three_nearest(queries: Tensor, points: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
-    """The same for the `count` nearest; of equally near points the one with the lower index first.
+def nearest_in_order(queries: Tensor, points: Tensor, count: int = 3) -> tuple[Tensor, Tensor]:
+    """The same for the `count` nearest, as (B, M, count); of equally near points the lower index first.
 
     So does the reference (Pointnet2_PyTorch's `three_nn`), and a result that depends on the order of
     ties would differ from device to device.
     """
-    found = [_nearest_in_order(block, count) for block in distance_blocks(queries, points)]
+    found = [_first_ones(block, count) for block in distance_blocks(queries, points)]
     values, indices = (torch.cat(parts, dim=1) for parts in zip(*found, strict=True))
     return values, indices
 
 
-def _nearest_in_order(distance: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def _first_ones(distance: Tensor, count: int) -> tuple[Tensor, Tensor]:
     nearest = []
     for _ in range(min(count, distance.shape[2])):
         found = distance.min(dim=-1, keepdim=True)  # torch promises the first of equal ones

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from cache.card import CardError, JsonDict
 from cache.checkpoint import WEIGHTS, Meta, has_checkpoint, read_arrays, read_meta
 from cache.commit import commit, partial_path
-from cache.runs import read_result
+from cache.runs import PRETRAINING, read_result
 
 MODEL, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 KIND, SCHEMA_VERSION = "distill3d student", 1
@@ -65,7 +65,7 @@ def export_student(run: str | Path, out: str | Path, *, overwrite: bool = False)
     if not has_checkpoint(folder):
         raise ValueError(f"{source}: expected the folder of a pre-training or of a checkpoint")
     meta = read_meta(folder)
-    if meta.model.get("kind") != "student":
+    if meta.run.kind != PRETRAINING:
         raise ValueError(f"{source}: a {meta.model.get('kind')}, expected a pre-trained student")
     if out.exists() and not overwrite:
         raise ValueError(f"{out}: exists already; name another folder, or replace it (overwrite)")

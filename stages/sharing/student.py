@@ -23,7 +23,7 @@ from stages.training.networks.detector import Detector
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.scene_segmenter import SceneSegmenter
 from stages.training.networks.shapes import EncoderShape
-from stages.training.networks.student import Student
+from stages.training.networks.student import FramePredictor, pooled
 from stages.training.networks.upsample import interpolate
 from stages.training.weights.build import build_model, input_of, load_model
 from stages.training.weights.first_weights import apply_initial, load_initial
@@ -40,7 +40,8 @@ class Features:
     `patches` (G, C) are the backbone's features and `centers` (G, 3) their places in the cloud's own
     metres; `points` (P, C) are features of each point, interpolated from its three nearest patches;
     `cloud` (2 C,) is the maximum and the mean over patches, which the probes read; `prefix` (L, D) is
-    the predicted prefix as the teacher says it, None of a backbone without a head.
+    the predicted prefix as the teacher says it, `embedding` (E,) the
+    predicted one of a student that learned CLIP's; None of a backbone that predicts something else.
     """
 
     patches: Tensor
@@ -48,6 +49,7 @@ class Features:
     points: Tensor
     cloud: Tensor
     prefix: Tensor | None
+    embedding: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class LoadedStudent:
 
     encoder: PointEncoder
     input: CloudInput
-    network: Student | None = None
+    network: FramePredictor | None = None
 
     def to(self, device: torch.device | str) -> "LoadedStudent":
         """The same on a device."""
@@ -98,16 +100,20 @@ class LoadedStudent:
         middle, radius = frame_of(drawn, self.input.normalisation)
         features, patches = self.encoder((drawn - middle) / radius)
         last = features[-1]
-        prefix = None
+        prefix = embedding = None
         if self.network is not None:
-            predicted = self.network.head(self.network.concepts(features))
-            prefix = self.network.to_prefix(predicted)[0]
+            target = self.network.to_target(self.network.predict(features))[0]
+            if self.network.array == "prefix":
+                prefix = target
+            else:
+                embedding = target[0]
         return Features(
             patches=last[0],
             centers=(patches.centers * radius + middle)[0],
             points=interpolate((cloud[None] - middle) / radius, patches.centers, last)[0],
-            cloud=torch.cat([last.amax(dim=1), last.mean(dim=1)], dim=-1)[0],
+            cloud=pooled(last)[0],
             prefix=prefix,
+            embedding=embedding,
         )
 
     def _drawn(self, cloud: Tensor, seed: int) -> Tensor:
@@ -151,17 +157,19 @@ def _of_checkpoint(folder: Path) -> LoadedStudent:
     shown = input_of(meta)
     if isinstance(network, SceneSegmenter | Detector):  # they normalise by themselves, from metres
         shown = shown.model_copy(update={"normalisation": network.shape.norm_input})
-    return LoadedStudent(encoder, shown, network if isinstance(network, Student) else None)
+    return LoadedStudent(encoder, shown, network if isinstance(network, FramePredictor) else None)
 
 
 def _of_export(folder: Path) -> LoadedStudent:
     config, arrays = read_exported(folder)
     network = build_model(config.model, where=str(folder))
-    if not isinstance(network, Student):
+    encoder = getattr(network, "encoder", None)
+    if not isinstance(encoder, PointEncoder):
         raise CardError(f"{folder}: it says that it holds a {config.model.get('kind')}")
     load_weights(network, to_tensors(arrays), where=str(folder / WEIGHTS))
     network.eval()
-    return LoadedStudent(network.encoder, CloudInput.model_validate(config.model["input"]), network)
+    shown = CloudInput.model_validate(config.model["input"])
+    return LoadedStudent(encoder, shown, network if isinstance(network, FramePredictor) else None)
 
 
 def _of_others(path: Path) -> LoadedStudent:

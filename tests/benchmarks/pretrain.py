@@ -31,7 +31,7 @@ from stages.training.networks.shapes import StudentShape
 from stages.training.networks.student import Student
 from stages.training.networks.tokenizer import PatchEmbedding
 from stages.training.networks.transformer import Attention
-from stages.training.pretraining.objectives.prefix import distillation_loss
+from stages.training.pretraining.objectives.distillation import distillation_loss
 
 STORED, DRAWN = 16384, 4096
 FRAMES, EPOCHS = 77_000, 250

@@ -1,6 +1,6 @@
 """Points and targets as both stages leave them, without either: targets tell of the points' shape."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +14,14 @@ from cache.scene_group import create_group
 from pipeline.cli import app
 
 TARGET = (3, 8)
+CLIP, PATCHES = 6, (16, 8)  # the tower's embedding, and its tokens of 4 x 4 image patches
 SMALL_YAML = """
 pretrain:
   name: tiny
   teacher: t
   num_points: 128
   encoder: {width: 24, depth: 2, num_heads: 2, patch_hidden: 8, num_patches: 8, patch_size: 8, drop_path: 0.0}
-  num_concepts: 4
+  objective: {kind: concepts, num_concepts: 4}
   norm_input: center
   scale: [1.0, 1.0]
   translation: 0.0
@@ -29,21 +30,31 @@ pretrain:
 """
 
 
-def write_world(root: Path, *, train: int = 10, val: int = 2, frames: int = 8) -> None:
+def write_world(
+    root: Path, *, train: int = 10, val: int = 2, frames: int = 8, points: int = 256
+) -> None:
     """Boxes of random sizes, seen from a camera that looks level along the world's y."""
     for number in range(train + val):
         split = "train" if number < train else "val"
-        write_boxes(root, f"scene{number:04d}_00", split, frames, seed=number)
+        write_boxes(root, f"scene{number:04d}_00", split, frames, seed=number, points=points)
 
 
-def write_boxes(root: Path, scene_id: str, split: str, frames: int, seed: int) -> None:
-    """One scene of `frames` boxes of points, (256, 3) each."""
+def write_boxes(
+    root: Path, scene_id: str, split: str, frames: int, seed: int, points: int = 256
+) -> None:
+    """One scene of `frames` boxes of points, (P, 3) each."""
     generator = np.random.default_rng(seed)
     sizes = generator.uniform(0.3, 2.0, (frames, 3))
-    clouds = generator.uniform(-0.5, 0.5, (frames, 256, 3)) * sizes[:, None] + [0, 0, 3]
+    clouds = generator.uniform(-0.5, 0.5, (frames, points, 3)) * sizes[:, None] + [0, 0, 3]
     mixing = np.random.default_rng(99).normal(size=(3, *TARGET))
     targets = np.tensordot(sizes, mixing, axes=1).astype(np.float16)
-    write_pair(root, scene_id, split, clouds, targets, [True] * frames)
+    clip = sizes @ np.random.default_rng(98).normal(size=(3, CLIP))
+    # What an image patch tells depends on the box and on where the patch is.
+    place = np.stack(np.meshgrid(*2 * [np.linspace(-1, 1, 4)]), axis=-1).reshape(1, 16, 2)
+    told = np.concatenate([sizes[:, None].repeat(16, 1), place.repeat(frames, 0)], axis=-1)
+    patches = told @ np.random.default_rng(97).normal(size=(5, PATCHES[1]))
+    others = {"clip": clip, "patches": patches}
+    write_pair(root, scene_id, split, clouds, targets, [True] * frames, others=others)
 
 
 def write_pair(
@@ -55,8 +66,12 @@ def write_pair(
     valid: Sequence[bool],
     *,
     frames: str | None = None,
+    others: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """One scene's manifest, points and targets; `frames` another fingerprint than its own."""
+    """One scene's manifest, points and targets, and other arrays of its teacher's.
+
+    `frames` is another fingerprint than its own.
+    """
     count = len(clouds)
     create_store(root / "points.zarr")
     card = Card("extracted scene", 1, {}, {"scene_id": scene_id, "split": split},
@@ -68,13 +83,13 @@ def write_pair(
         writer.append(cloud)
     writer.finish(card)
     _write_manifest(root / "frames", scene_id, split, count, card)
-    identity = {"preprocessing": {"crop": "center", "size": 32}, "tower_sha256": "0" * 64,
+    identity = {"preprocessing": {"crop": "center", "size": 24}, "tower_sha256": "0" * 64,
                 "precision": "fp32", "mapper_sha256": None}  # fmt: skip
     config = {"kind": "random", "source": "", "model": "boxes", "seed": 0}
     teacher = {"identity": identity, "config": config, "decoder": "none"}
     create_group(root / "teacher" / "t.zarr", {"teacher": teacher})
     inputs = {"split": split, "frames": frames or card.fingerprint}
-    write_scene(root / "teacher" / "t.zarr" / scene_id, {"prefix": targets}, np.array(valid),
+    write_scene(root / "teacher" / "t.zarr" / scene_id, {"prefix": targets, **(others or {})}, np.array(valid),
                 Card("teacher's prefixes", 1, {}, inputs, counts={"invalid": 0}))  # fmt: skip
 
 

@@ -5,15 +5,13 @@ after the last one predicts the prefix. All of it is thrown away after pre-train
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from stages.training.networks.shapes import StudentShape
 from stages.training.networks.transformer import INIT_STD, Mlp, init_weights
-
-HEAD_HIDDEN = 1024
 
 
 class ConceptModule(nn.Module):
@@ -54,18 +52,18 @@ class ConceptModule(nn.Module):
 
 
 class FlattenHead(nn.Module):
-    """The paper's two-layer MLP: all concepts at once to all tokens, (B, Q, C) to (B, L, D)."""
+    """The paper's two-layer MLP: all numbers of a cloud at once to all tokens, (B, ...) to (B, L, D)."""
 
-    def __init__(self, num_concepts: int, width: int, target: tuple[int, int]) -> None:
+    def __init__(self, given: int, hidden: int, target: tuple[int, int]) -> None:
         super().__init__()
         self.target = target
-        self.fc1 = nn.Linear(num_concepts * width, HEAD_HIDDEN)
-        self.fc2 = nn.Linear(HEAD_HIDDEN, target[0] * target[1])
+        self.fc1 = nn.Linear(given, hidden)
+        self.fc2 = nn.Linear(hidden, target[0] * target[1])
         self.apply(init_weights)
 
-    def forward(self, concepts: Tensor) -> Tensor:
-        """Predict the prefix (B, L, D)."""
-        hidden = F.gelu(self.fc1(concepts.flatten(1)))
+    def forward(self, features: Tensor) -> Tensor:
+        """Predict the target (B, L, D)."""
+        hidden = F.gelu(self.fc1(features.flatten(1)))
         return self.fc2(hidden).unflatten(1, self.target)
 
 
@@ -79,14 +77,14 @@ class MixerHead(nn.Module):
         self.apply(init_weights)
 
     def forward(self, concepts: Tensor) -> Tensor:
-        """Predict the prefix (B, L, D)."""
+        """Predict the target (B, L, D)."""
         mixed = self.tokens(concepts.transpose(1, 2)).transpose(1, 2)
         return self.channels(F.gelu(mixed))
 
 
-def build_head(
-    kind: Literal["flatten", "mixer"], num_concepts: int, width: int, target: tuple[int, int]
-) -> nn.Module:
-    """Return a head for concepts (B, Q, C) and a target (L, D)."""
-    head = FlattenHead if kind == "flatten" else MixerHead
-    return head(num_concepts, width, target)
+def build_head(shape: StudentShape) -> nn.Module:
+    """Return the head for a student's concepts (B, Q, C)."""
+    width = shape.encoder.width
+    if shape.head == "mixer":
+        return MixerHead(shape.num_concepts, width, shape.target)
+    return FlattenHead(shape.num_concepts * width, shape.head_width, shape.target)

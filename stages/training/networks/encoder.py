@@ -2,6 +2,7 @@
 
 from torch import Tensor, nn
 
+from stages.geometry.pointops import gather_points
 from stages.training.networks.shapes import EncoderShape
 from stages.training.networks.tokenizer import PatchEmbedding, Patches, make_patches
 from stages.training.networks.transformer import PointTransformer
@@ -31,18 +32,31 @@ class PointEncoder(nn.Module):
 
     def forward(self, points: Tensor) -> tuple[list[Tensor], Patches]:
         """Return each block's features, the last after the final norm, and the patches."""
-        patches = make_patches(
+        patches = self.patches_of(points)
+        return self.encode(patches), patches
+
+    def patches_of(self, points: Tensor) -> Patches:
+        """Cut clouds (B, N, 3) into patches."""
+        return make_patches(
             points,
             self.shape.num_patches,
             self.shape.patch_size,
             near_origin_rule=self.shape.near_origin_rule,
         )
-        return self.encode(patches), patches
 
-    def encode(self, patches: Patches, lead: tuple[Tensor, Tensor] | None = None) -> list[Tensor]:
+    def encode(
+        self,
+        patches: Patches,
+        lead: tuple[Tensor, Tensor] | None = None,
+        visible: Tensor | None = None,
+    ) -> list[Tensor]:
         """Return each block's features of patches that are there already.
 
-        With `lead`, a token (C,) and its position (C,), that one comes first: (B, 1 + G, C).
+        With `lead`, a token (C,) and its position (C,), that one comes first: (B, 1 + G, C). Of
+        `visible` (B, V) only these patches go through the blocks; all are embedded, as Point-MAE does, so
+        that norms see whole clouds.
         """
-        tokens = self.embedding(patches.neighborhoods)
-        return self.transformer(tokens, patches.centers, lead)
+        tokens, centers = self.embedding(patches.neighborhoods), patches.centers
+        if visible is not None:
+            tokens, centers = (gather_points(values, visible) for values in (tokens, centers))
+        return self.transformer(tokens, centers, lead)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from stages.geometry.normalise import normalise
-from stages.geometry.pointops import gather_points, three_nearest
+from stages.geometry.pointops import gather_points, nearest_in_order
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.normed_linear import NormedLinear
 from stages.training.networks.shapes import NEIGHBORS, SegmenterShape
@@ -39,7 +39,7 @@ class UpsamplingHead(nn.Module):
         Patches are fewer than points, so each patch meets the weights once, and its products are
         gathered and added instead of its features: the wide concatenation is never made.
         """
-        _, nearest = three_nearest(points, centers, NEIGHBORS)
+        _, nearest = nearest_in_order(points, centers, NEIGHBORS)
         weights = self.block1.linear.weight.chunk(NEIGHBORS, dim=1)
         first, second, third = (
             gather_points(F.linear(features, weight), nearest[..., place])

@@ -40,13 +40,80 @@ class EncoderShape(Settings):
                 )
 
 
+HeadKind = Literal["flatten", "mixer"]
+HEAD_WIDTH = 1024  # of the head that is thrown away; the paper gives none
+
+
 class StudentShape(Settings):
-    """All that rebuilds a student; `target` is (L, D) of the teacher's prefix."""
+    """All that rebuilds a student; `target` is (L, D) of what it predicts, the teacher's `array`."""
 
     encoder: EncoderShape = EncoderShape()
     target: tuple[int, int] = (10, 768)
+    array: str = "prefix"
     num_concepts: int = Field(32, ge=1)
-    head: Literal["flatten", "mixer"] = "flatten"
+    head: HeadKind = "flatten"
+    head_width: int = Field(HEAD_WIDTH, ge=1)
+
+
+class PooledStudentShape(Settings):
+    """All that rebuilds a student without concepts."""
+
+    encoder: EncoderShape = EncoderShape()
+    target: tuple[int, int] = (10, 768)
+    array: str = "prefix"
+    pool: Literal["max_mean", "flatten"] = "max_mean"
+    head_width: int = Field(HEAD_WIDTH, ge=1)
+
+
+class PatchStudentShape(Settings):
+    """All that rebuilds a student of each patch's token, `target_width` wide."""
+
+    encoder: EncoderShape = EncoderShape()
+    target_width: int = Field(768, ge=1)
+
+
+class MaskedShape(Settings):
+    """All that rebuilds a masked autoencoder, by default Point-MAE's (cfgs/pretrain.yaml @ 7445a68)."""
+
+    encoder: EncoderShape = EncoderShape()
+    mask_ratio: float = Field(0.6, gt=0, lt=1)
+    decoder_depth: int = Field(4, ge=1)
+
+    @property
+    def num_masked(self) -> int:
+        """Of an encoder's patches, rounded down as the reference does."""
+        return int(self.mask_ratio * self.encoder.num_patches)
+
+    @model_validator(mode="after")
+    def _some_are_seen_and_some_are_not(self) -> Self:
+        if not 0 < self.num_masked < self.encoder.num_patches:
+            raise ValueError(
+                f"mask_ratio {self.mask_ratio} of {self.encoder.num_patches} patches masks "
+                f"{self.num_masked}; some must be masked and some be seen"
+            )
+        return self
+
+
+class JointShape(StudentShape):
+    """All that rebuilds a student that predicts and reconstructs."""
+
+    mask_ratio: float = Field(0.6, gt=0, lt=1)
+    decoder_depth: int = Field(3, ge=1)
+    passes: Literal["two", "one"] = "two"
+
+    @property
+    def masked(self) -> MaskedShape:
+        """Of the reconstruction."""
+        return MaskedShape(
+            encoder=self.encoder, mask_ratio=self.mask_ratio, decoder_depth=self.decoder_depth
+        )
+
+
+class MaskPointShape(MaskedShape):
+    """All that rebuilds MaskPoint's network, by its public ScanNet configuration @ f65c088."""
+
+    mask_ratio: float = Field(0.75, gt=0, lt=1)
+    decoder_depth: int = Field(1, ge=1)
 
 
 class ClassifierShape(Settings):

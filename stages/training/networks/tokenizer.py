@@ -18,11 +18,15 @@ from stages.training.networks.transformer import init_weights
 
 @dataclass(frozen=True)
 class Patches:
-    """centers (B, G, 3); neighborhoods (B, G, K, 3) minus their centre; indices (B, G, K)."""
+    """centers (B, G, 3); neighborhoods (B, G, K, 3) minus their centre; indices (B, G, K).
+
+    `chosen` (B, G) are the centres' places among the cloud's points, `indices` those of the patches'.
+    """
 
     centers: Tensor
     neighborhoods: Tensor
     indices: Tensor
+    chosen: Tensor
 
     def coverage(self, num_points: int) -> Tensor:
         """Share of a cloud's points that lie in some patch, (B,)."""
@@ -39,7 +43,7 @@ def make_patches(
     centers = gather_points(points, chosen)
     _, indices = nearest_neighbors(centers, points, patch_size)
     neighborhoods = gather_points(points, indices) - centers[:, :, None]
-    return Patches(centers, neighborhoods, indices)
+    return Patches(centers, neighborhoods, indices, chosen)
 
 
 class PatchEmbedding(nn.Module):

@@ -61,12 +61,16 @@ class Block(nn.Module):
         return x + self._dropped(self.mlp(self.norm2(x)))
 
     def _dropped(self, branch: Tensor) -> Tensor:
-        """Stochastic depth, per cloud: drop the branch, or scale it up."""
-        if not self.training or self.drop_path == 0:
-            return branch
-        keep = 1 - self.drop_path
-        kept = torch.rand(len(branch), 1, 1, device=branch.device) < keep
-        return branch * (kept / keep).to(branch.dtype)
+        return drop_path(branch, self.drop_path if self.training else 0.0)
+
+
+def drop_path(branch: Tensor, rate: float) -> Tensor:
+    """Stochastic depth of branches (B, T, C), per cloud: drop it, or scale it up."""
+    if rate == 0:
+        return branch
+    keep = 1 - rate
+    kept = torch.rand(len(branch), 1, 1, device=branch.device) < keep
+    return branch * (kept / keep).to(branch.dtype)
 
 
 class PointTransformer(nn.Module):

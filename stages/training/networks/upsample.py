@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from stages.geometry.pointops import gather_points, three_nearest
+from stages.geometry.pointops import gather_points, nearest_in_order
 from stages.loop.batch_norm import BatchNorm1d
 
 
@@ -16,7 +16,7 @@ def interpolate(points: Tensor, centers: Tensor, features: Tensor) -> Tensor:
     Weights are inverse squared distances, as PointNet++'s; fewer than three centres give what there
     is. Returns (B, N, C).
     """
-    distance, indices = three_nearest(points, centers)
+    distance, indices = nearest_in_order(points, centers)
     weight = 1 / (distance.square() + 1e-8)
     weight = weight / weight.sum(dim=-1, keepdim=True)
     near = gather_points(features, indices)  # (B, N, 3, C)

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from cache.card import CardError
 from cache.frames import frames_path, read_frames
+from stages.geometry.teacher_window import Crop, teacher_window
 from stages.training.augment import turned
 from stages.training.pretraining.config import Up
 from stages.training.pretraining.pairs import Pairs
@@ -53,15 +54,24 @@ class Views:
         """The same on a device."""
         return Views(*(value.to(device) for value in vars(self).values()))
 
-    def in_view(self, points: Tensor, rows: Tensor) -> Tensor:
-        """Which of the points (B, P, 3), camera-frame metres, the teacher saw: (B, P) bool."""
+    def project(self, points: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Where points (B, P, 3), camera-frame metres, fall in the teacher's window.
+
+        Places (B, P, 2), (0, 0) its left upper corner and (1, 1) its right lower one, and depths (B, P)
+        from the colour camera, metres; the place of what is not before it means nothing.
+        """
         rows = rows.to(self.projection.device)
         projection = self.projection[rows]
         pixels = turned(points, projection[:, :, :3]) + projection[:, None, :, 3]
         depth = pixels[..., 2]
         where = pixels[..., :2] / depth.clamp(min=1e-6)[..., None]
-        inside = (where - self.center[rows][:, None]).abs() <= self.half[rows][:, None]
-        return inside.all(dim=-1) & (depth > 0)
+        half = self.half[rows][:, None]
+        return (where - self.center[rows][:, None] + half) / (2 * half), depth
+
+    def in_view(self, points: Tensor, rows: Tensor) -> Tensor:
+        """Which of the points (B, P, 3), camera-frame metres, the teacher saw: (B, P) bool."""
+        where, depth = self.project(points, rows)
+        return ((where >= 0) & (where <= 1)).all(dim=-1) & (depth > 0)
 
     def turn_upright(self, points: Tensor, rows: Tensor) -> Tensor:
         """Turn points (B, P, 3) of the camera's frame so that z is up."""
@@ -69,8 +79,8 @@ class Views:
         return turned(points, upright)
 
 
-def load_views(frames: Path, pairs: Pairs, crop: str, up: Up = "z") -> Views:
-    """Read the manifests of the pairs' scenes; `crop` is the teacher's, `center` or `squash`.
+def load_views(frames: Path, pairs: Pairs, crop: Crop, size: int, up: Up = "z") -> Views:
+    """Read the manifests of the pairs' scenes; `crop` and `size`, in pixels, are the teacher's.
 
     `up` is the axis that is up in the world of the poses. Raises CardError if they are not all there.
     """
@@ -86,24 +96,24 @@ def load_views(frames: Path, pairs: Pairs, crop: str, up: Up = "z") -> Views:
         wanted = row[room == number].tolist()
         if wanted and wanted[-1] >= len(kept):
             raise CardError(f"{path}: fewer frames than its points; run extract again")
-        parts += [_view(kept[index], crop, up) for index in wanted]
+        parts += [_view(kept[index], crop, size, up) for index in wanted]
     columns = (torch.from_numpy(np.stack(column)) for column in zip(*parts, strict=True))
     return Views(*columns)
 
 
-def _view(item: dict[str, Any], crop: str, up: Up) -> Iterable[NDArray[Any]]:
+def _view(item: dict[str, Any], crop: Crop, size: int, up: Up) -> Iterable[NDArray[Any]]:
     pose_valid = bool(item["pose_valid"])
     pose = np.array(item["camera_to_world"], np.float64).reshape(4, 4)
     turn = pose[:3, :3] if pose_valid else LEVEL
     intrinsics = np.array(item["color_intrinsics"], np.float64).reshape(3, 3)
     extrinsic = np.array(item["depth_to_color"], np.float64).reshape(4, 4)
-    size = np.array(item["color_size"], np.float64)
-    half = np.full(2, size.min() / 2) if crop == "center" else size / 2
+    width, height = item["color_size"]
+    middle, half = teacher_window(width, height, size, crop).within(width, height)
     return (
         upright_rotation(turn, up if pose_valid else "z").astype(np.float32),
         (intrinsics @ extrinsic[:3]).astype(np.float32),
-        ((size - 1) / 2).astype(np.float32),  # pixel centres are at integers
-        half.astype(np.float32),
+        np.array(middle, np.float32),
+        np.array(half, np.float32),
         np.array(pose_valid),
         turn.astype(np.float32),
     )

@@ -9,6 +9,7 @@ from torch import Tensor
 from cache.prefixes import identity_of
 from cache.scene_group import Listing
 from stages.geometry.normalise import normalise
+from stages.geometry.teacher_window import Crop
 from stages.loop.random_numbers import Draws, plain_draws, seed_of
 from stages.machine.progress import Progress
 from stages.training.augment import (
@@ -17,11 +18,13 @@ from stages.training.augment import (
 )
 from stages.training.pretraining.cameras import Views, load_views
 from stages.training.pretraining.config import PretrainConfig
+from stages.training.pretraining.objectives.objective import Batch
 from stages.training.pretraining.pairs import Pairs, load_pairs
 from stages.training.pretraining.ridge import geometric_features
 
 RIDGE_ROWS = 20_000  # more rows than these change nothing
 ROWS_AT_A_TIME = 256
+NO_TEACHER_SIZE = 224  # of CLIP's window, where gravity is asked for and no teacher
 
 
 @dataclass(frozen=True)
@@ -32,45 +35,63 @@ class Clouds:
     pairs: Pairs
     views: Views | None
 
-    def augmented(self, rows: Tensor, draws: Draws) -> Tensor:
-        """The student's input of some training rows, (B, N, 3)."""
-        points = normalise(self.metres(rows, draws), self.config.norm_input)
-        return scale_and_translate(
+    def augmented(self, rows: Tensor, draws: Draws) -> Batch:
+        """Some training rows, as a step sees them."""
+        metres, points = self._drawn(rows, draws)
+        points = scale_and_translate(
             points, draws, scale=self.config.scale, translation=self.config.translation
         )
+        return self._batch(rows, metres, points)
 
-    def plain(self, rows: Tensor) -> Tensor:
-        """The student's input of some held rows, (B, N, 3), the same each time."""
-        return normalise(self.metres(rows, self._fixed(rows)), self.config.norm_input)
+    def plain(self, rows: Tensor) -> Batch:
+        """Some held rows, the same each time."""
+        return self._batch(rows, *self._drawn(rows, self.fixed_draws(rows)))
+
+    def _batch(self, rows: Tensor, metres: Tensor, points: Tensor) -> Batch:
+        targets = {name: self.pairs.target(name, rows) for name in self.pairs.targets}
+        return Batch(rows, points, metres, targets, self.views)
+
+    def _drawn(self, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Points in the depth camera's metres, and turned and normalised, (B, N, 3) each."""
+        metres = self.metres(rows, draws)
+        return metres, normalise(self.turned(metres, rows), self.config.norm_input)
 
     def features(self) -> Tensor:
         """Plain features (N, 32) of the clouds, of so many that more would change nothing."""
         count = min(len(self.pairs), RIDGE_ROWS)
         parts = torch.arange(count).split(ROWS_AT_A_TIME)
-        return torch.cat([geometric_features(self.metres(r, self._fixed(r))) for r in parts])
+        found = []
+        for rows in parts:
+            metres = self.metres(rows, self.fixed_draws(rows))
+            found.append(geometric_features(self.turned(metres, rows)))
+        return torch.cat(found)
 
     def metres(self, rows: Tensor, draws: Draws) -> Tensor:
-        """Points drawn of some rows, (B, N, 3), turned or cut as configured."""
+        """Points drawn of some rows, (B, N, 3) in the depth camera's frame, cut as configured."""
         points = self.pairs.metres(rows)
         wanted = None
         if self.views and self.config.points == "in_view":
             wanted = self.views.in_view(points, rows)
-        points = draw_points(points, self.config.num_points, draws, wanted=wanted)
+        return draw_points(points, self.config.num_points, draws, wanted=wanted)
+
+    def turned(self, points: Tensor, rows: Tensor) -> Tensor:
+        """The same points (B, N, 3) in the frame that is configured."""
         if self.views and self.config.frame == "gravity":
-            points = self.views.turn_upright(points, rows)
+            return self.views.turn_upright(points, rows)
         return points
 
-    def _fixed(self, rows: Tensor) -> Draws:
-        return plain_draws(seed_of("held", int(rows[0])), len(rows), self.pairs.device)
+    def fixed_draws(self, rows: Tensor, what: str = "held") -> Draws:
+        """The random numbers of some held rows for a purpose, the same each time."""
+        return plain_draws(seed_of(what, int(rows[0])), len(rows), self.pairs.device)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where pairs are read from, listed once: manifests' folder, points, prefixes; and to where."""
+    """Where pairs are read from, listed once: manifests' folder, points, the teacher's; and to where."""
 
     frames: Path
     points: Listing
-    prefixes: Listing
+    teacher: Listing | None
     device: torch.device
 
 
@@ -91,16 +112,21 @@ def load_clouds(
     with Progress(f"reading {what}", len(points.members), "scenes") as progress:
         pairs = load_pairs(
             points,
-            sources.prefixes,
+            sources.teacher,
             splits,
             sources.device,
+            arrays=config.objective.arrays,
             advance=progress.update,
             instead=instead,
         )
-    if config.frame == "camera" and config.points == "all":
+    if not config.needs_cameras:
         return Clouds(config, pairs, None)
-    crop = identity_of(sources.prefixes)["identity"]["preprocessing"]["crop"]
-    views = load_views(sources.frames, pairs, crop, config.up)
+    crop: Crop = "center"
+    size = NO_TEACHER_SIZE
+    if sources.teacher:
+        seen = identity_of(sources.teacher)["identity"]["preprocessing"]
+        crop, size = seen["crop"], seen["size"]
+    views = load_views(sources.frames, pairs, crop, size, config.up)
     if config.frame == "gravity":
         if not views.pose_valid.any():
             raise ValueError(

@@ -37,3 +37,18 @@ def chance(group: Tensor, k: int) -> float:
     """What `retrieval` gives for k to a guess: k out of the rivals and oneself."""
     rivals = (group[:, None] != group[None]).sum(dim=1) + 1
     return (k / rivals.float()).clamp(max=1).mean().item()
+
+
+def effective_rank(features: Tensor) -> float:
+    """How many directions features (N, F) use: the exponential of the entropy of their singular values.
+
+    RankMe's measure (Garrido et al., ICML 2023) about the mean: 1 where all lie on a line, 0 where they are
+    one and the same, whatever was learned.
+    """
+    centred = features.double() - features.double().mean(dim=0)
+    # Of the small square matrix: there may be many more rows than columns.
+    values = torch.linalg.eigvalsh(centred.T @ centred).clamp(min=0).sqrt()
+    if values.sum() <= 1e-9 * features.double().norm().clamp(min=1e-30):
+        return 0.0
+    share = values / values.sum()
+    return float(torch.special.entr(share).sum().exp())

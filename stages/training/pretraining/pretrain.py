@@ -1,10 +1,12 @@
-"""Pre-training: the student learns the cached prefixes from the points alone.
+"""Pre-training: a student learns from points alone, by the objective that is configured.
 
-One step of it: stored points in metres, turned or cut as asked, 4096 drawn, normalised, scaled and
-shifted; the prediction beside the teacher's prefix.
+One step of it: stored points in metres, cut as asked, 4096 drawn, turned, normalised, scaled and shifted;
+what the network makes of them beside the targets of the teacher, if it has any. The paper's objective is
+`objectives/frames.py`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from cache.card import Card, fingerprint
 from cache.prefixes import identity_of
-from cache.runs import RunFolder
+from cache.runs import PRETRAINING, RunFolder
 from cache.scene_group import Listing
 from stages.geometry.cloud_input import CloudInput
 from stages.loop.cost import ask_for_patience
@@ -21,17 +23,15 @@ from stages.loop.loop import Outcome, train
 from stages.loop.processes import Processes, joined
 from stages.loop.random_numbers import Draws
 from stages.loop.task import Task, Terms
-from stages.training.networks.shapes import StudentShape
-from stages.training.networks.student import Student
-from stages.training.pretraining.clouds import Sources, load_clouds
+from stages.training.pretraining.clouds import Clouds, Sources, load_clouds
 from stages.training.pretraining.config import PretrainConfig
-from stages.training.pretraining.objectives.prefix import (
-    distillation_loss,
-)
+from stages.training.pretraining.data import Data
+from stages.training.pretraining.objectives.objective import Objective
+from stages.training.pretraining.objectives.table import build_objective
 from stages.training.pretraining.upright import warn_if_not_level
-from stages.training.pretraining.validation import Validation, loss_target
+from stages.training.pretraining.validation import Validation
 
-KIND, SCHEMA_VERSION = "pre-training", 2
+SCHEMA_VERSION = 3
 
 
 def run(
@@ -39,7 +39,7 @@ def run(
     *,
     frames: Path,
     points: Path,
-    store: Path,
+    store: Path | None,
     out: Path,
     device: torch.device,
     overwrite: bool = False,
@@ -49,27 +49,27 @@ def run(
 ) -> Outcome | None:
     """Pre-train a student in the folder `out`; None if it was finished there before.
 
-    Goes on where a stopped run stands. Under torchrun all processes share each batch. Raises
+    `store` is the teacher's, None without one. Goes on where a stopped run stands. Under torchrun all processes share each batch. Raises
     CardError if frames, points and prefixes do not belong together, and ValueError if it would take
     longer than half a day on a CPU and `patient` is false. `say` is told what looks wrong in the data.
     """
-    sources = Sources(frames, Listing.read(points), Listing.read(store), device)
+    sources = Sources(frames, Listing.read(points), Listing.read(store) if store else None, device)
     inputs = {
         "points": _inputs(sources.points, config),
-        "teacher": fingerprint(identity_of(sources.prefixes)),
+        "teacher": fingerprint(identity_of(sources.teacher)) if sources.teacher else "none",
     }
-    card = Card(KIND, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+    card = Card(PRETRAINING, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
     folder = RunFolder(out, card, overwrite=overwrite)
     with joined(device) as processes, folder.opened(processes):
         if folder.is_finished:
             return None
-        if config.loss == "infonce" and processes.count * config.training.accumulate > 1:
-            raise ValueError(
-                "pretrain.loss = infonce tells each cloud from all others of the batch, so the batch "
-                "cannot be split: use one process, and pretrain.training.accumulate=1"
-            )
         quiet = not processes.is_first
-        task, held = _task(config, sources, (lambda _: None) if quiet else say)
+        task, objective = _task(config, sources, (lambda _: None) if quiet else say)
+        if objective.needs_whole_batch and processes.count * config.training.accumulate > 1:
+            raise ValueError(
+                "pretrain.objective.loss = infonce tells each cloud from all others of the batch, so the "
+                "batch cannot be split: use one process, and pretrain.training.accumulate=1"
+            )
         if not patient:
             ask_for_patience(task, config.training, device)
         outcome = train(
@@ -81,67 +81,64 @@ def run(
             stop_after_epoch=stop_after_epoch,
         )
         if outcome.finished and processes.is_first:
-            bars = held.bars() if held else {}
+            bars = objective.bars() if config.held_splits else {}
             _write_result(folder, outcome, bars, processes)
     return outcome
 
 
 def _task(
     config: PretrainConfig, sources: Sources, say: Callable[[str], None]
-) -> tuple[Task, Validation | None]:
+) -> tuple[Task, Objective]:
+    clouds, held = _load(config, sources)
+    if clouds.views and config.frame == "gravity":
+        warn_if_not_level(clouds.pairs, clouds.views.camera_to_world, config.up, say)
+    data = Data(clouds, held, config.target_norm, config.training.batch)
+    objective = build_objective(config.objective, config.encoder, data)
+
+    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
+        batch = clouds.augmented(rows, draws)
+        output = model(batch.points, **objective.extras(batch, draws))
+        terms = objective.terms(output, batch)
+        coverage = output.patches.coverage(config.num_points).mean()
+        return Terms(terms.total, {**terms.logged, "patch_coverage": coverage})
+
+    def inputs(rows: Tensor) -> dict[str, Tensor]:
+        targets = {name: clouds.pairs.target(name, rows) for name in clouds.pairs.targets}
+        return {"points": clouds.pairs.metres(rows), **targets}
+
+    torch.manual_seed(config.training.seed)
+    shown = CloudInput(
+        num_points=config.num_points, normalisation=config.norm_input, frame=config.frame
+    )
+    task = Task(
+        model=objective.network(),
+        about={**objective.about(), "input": shown.model_dump(mode="json")},
+        num_rows=len(clouds.pairs),
+        losses=losses,
+        inputs=inputs,
+        evaluate=Validation(objective, held, config.training.batch).evaluate if held else None,
+        headline=objective.headline,
+        larger_is_better=False,
+    )
+    return task, objective
+
+
+def _load(config: PretrainConfig, sources: Sources) -> tuple[Clouds, Clouds | None]:
+    """Training clouds, whose targets are shuffled for a control, and held ones."""
     clouds = load_clouds(
         config, config.splits, sources, what="training pairs",
         instead='; or learn from others: --set "pretrain.splits=[SPLIT]"',
     )  # fmt: skip
-    if clouds.views and config.frame == "gravity":
-        warn_if_not_level(clouds.pairs, clouds.views.camera_to_world, config.up, say)
-    statistics = clouds.pairs.target_statistics()
-    held: Validation | None = None
+    if config.control == "shuffled_targets":
+        shuffled = clouds.pairs.with_targets_of_others(config.training.seed)
+        clouds = replace(clouds, pairs=shuffled)
+    held = None
     if config.held_splits:
-        others = load_clouds(
+        held = load_clouds(
             config, config.held_splits, sources, what="held pairs",
             instead='; or validate on none: --set "pretrain.held_splits=[]"',
         )  # fmt: skip
-        held = Validation(config, clouds, others, statistics)
-    length, width = clouds.pairs.targets.shape[1:]
-    shape = StudentShape(
-        encoder=config.encoder,
-        target=(length, width),
-        num_concepts=config.num_concepts,
-        head=config.head,
-    )
-    torch.manual_seed(config.training.seed)
-
-    def losses(model: nn.Module, rows: Tensor, draws: Draws) -> Terms:
-        target = loss_target(config, clouds.pairs.target(rows), statistics)
-        prediction, patches = model(clouds.augmented(rows, draws))
-        loss = distillation_loss(prediction, target, config.loss)
-        return Terms(loss, {"patch_coverage": patches.coverage(config.num_points).mean()})
-
-    model = Student(shape)
-    if config.target_norm == "standardize":
-        model.target_mean.copy_(statistics.mean)
-        model.target_std.copy_(statistics.std)
-    task = Task(
-        model=model,
-        about={
-            "kind": "student",
-            "shape": shape.model_dump(mode="json"),
-            "input": CloudInput(
-                num_points=config.num_points, normalisation=config.norm_input, frame=config.frame
-            ).model_dump(mode="json"),
-        },
-        num_rows=len(clouds.pairs),
-        losses=losses,
-        inputs=lambda rows: {
-            "points": clouds.pairs.metres(rows),
-            "target": clouds.pairs.target(rows),
-        },
-        evaluate=held.evaluate if held else None,
-        headline="val_loss",
-        larger_is_better=False,
-    )
-    return task, held
+    return clouds, held
 
 
 def _inputs(points: Listing, config: PretrainConfig) -> str:

@@ -14,18 +14,27 @@ from stages.geometry.cloud_input import CloudInput, object_input, scene_input
 from stages.loop.tensors import load_weights, to_tensors
 from stages.training.networks.classifier import PointClassifier
 from stages.training.networks.detector import Detector
+from stages.training.networks.joint import JointStudent
+from stages.training.networks.masked import MaskedAutoencoder
+from stages.training.networks.maskpoint import MaskPointNetwork
 from stages.training.networks.part_segmenter import PartSegmenter
+from stages.training.networks.patch_student import PatchStudent
 from stages.training.networks.rivals import build_rival
 from stages.training.networks.scene_segmenter import SceneSegmenter
 from stages.training.networks.shapes import (
     ClassifierShape,
     DetectorShape,
+    JointShape,
+    MaskedShape,
+    MaskPointShape,
     PartSegmenterShape,
+    PatchStudentShape,
+    PooledStudentShape,
     RivalShape,
     SegmenterShape,
     StudentShape,
 )
-from stages.training.networks.student import Student
+from stages.training.networks.student import PooledStudent, Student
 
 
 def build_model(about: Mapping[str, Any], *, where: str) -> nn.Module:
@@ -34,6 +43,16 @@ def build_model(about: Mapping[str, Any], *, where: str) -> nn.Module:
         match about.get("kind"):
             case "student":
                 return Student(StudentShape.model_validate(about["shape"]))
+            case "pooled student":
+                return PooledStudent(PooledStudentShape.model_validate(about["shape"]))
+            case "patch student":
+                return PatchStudent(PatchStudentShape.model_validate(about["shape"]))
+            case "masked autoencoder":
+                return MaskedAutoencoder(MaskedShape.model_validate(about["shape"]))
+            case "joint student":
+                return JointStudent(JointShape.model_validate(about["shape"]))
+            case "maskpoint":
+                return MaskPointNetwork(MaskPointShape.model_validate(about["shape"]))
             case "classifier":
                 return PointClassifier(ClassifierShape.model_validate(about["shape"]))
             case "part segmenter":

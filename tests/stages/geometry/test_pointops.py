@@ -11,8 +11,8 @@ from stages.geometry.pointops import (
     NEAR_ORIGIN,
     farthest_point_sample,
     gather_points,
+    nearest_in_order,
     nearest_neighbors,
-    three_nearest,
 )
 from stages.training.networks.set_abstraction import ball_query
 from stages.training.networks.tokenizer import make_patches
@@ -96,15 +96,15 @@ def test_patches_by_hand() -> None:
 
 def test_of_equally_near_centres_the_lower_index_comes_first() -> None:
     centers = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, 0, 3]]])
-    distance, index = three_nearest(torch.zeros(1, 2, 3), centers)
+    distance, index = nearest_in_order(torch.zeros(1, 2, 3), centers)
     assert index.tolist() == [[[0, 1, 2]] * 2]
     assert distance.tolist() == [[[1.0, 1, 1]] * 2]
     many = torch.rand(2, 40, 3).repeat(1, 5, 1)  # each five times
     queries = torch.rand(2, 300, 3)
-    _, found = three_nearest(queries, many)
+    _, found = nearest_in_order(queries, many)
     near = torch.cdist(queries.double(), many[:, :40].double()).argmin(dim=-1)
     assert torch.equal(found, torch.stack([near, near + 40, near + 80], dim=-1))
-    assert three_nearest(queries, many[:, :2])[1].shape == (2, 300, 2)  # fewer than three
+    assert nearest_in_order(queries, many[:, :2])[1].shape == (2, 300, 2)  # fewer than three
 
 
 @pytest.mark.parametrize("limit", [1, 3 * 50 * 7, 3 * 50 * 20 - 1, 3 * 50 * 20])
@@ -116,7 +116,7 @@ def test_neighbours_in_blocks_are_as_in_one(limit: int, monkeypatch: pytest.Monk
     def results() -> list[torch.Tensor]:
         return [
             *nearest_neighbors(queries, points, 5),
-            *three_nearest(queries, points),
+            *nearest_in_order(queries, points),
             ball_query(queries, points, 0.3, 6),
         ]
 

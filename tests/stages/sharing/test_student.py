@@ -22,6 +22,7 @@ from stages.training.networks.shapes import EncoderShape, SegmenterShape
 from stages.training.pretraining import pretrain
 from stages.training.pretraining.clouds import Clouds, Sources, load_clouds
 from stages.training.pretraining.config import PretrainConfig
+from stages.training.pretraining.objectives.distillation import Target
 from stages.training.weights.build import input_of, load_model
 from stages.training.weights.first_weights import load_initial, shown_otherwise
 from tests.worlds.pairs import SMALL_YAML, write_world
@@ -67,12 +68,12 @@ def test_metres_go_in_and_the_teachers_numbers_come_out(world: Path, name: str) 
     student = load_student(world / "pretrain" / name)
     rows = torch.arange(len(clouds.pairs))
     metres = clouds.pairs.metres(rows)  # all 256 points were drawn: only their order differs
-    shown, plain = normalise(metres, student.input.normalisation), clouds.plain(rows)
+    shown, plain = normalise(metres, student.input.normalisation), clouds.plain(rows).points
     for one, other in zip(shown, plain, strict=True):
         assert nearest_neighbors(one[None], other[None], 1)[0].max() < 1e-5
     predicted = torch.stack([student(cloud).prefix for cloud in metres])
     statistics = student.network.target_mean, student.network.target_std
-    target = (clouds.pairs.target(rows) - statistics[0]) / statistics[1]
+    target = (clouds.pairs.target("prefix", rows) - statistics[0]) / statistics[1]
     error = ((predicted - statistics[0]) / statistics[1] - target).square().mean().item()
     result = json.loads((world / "pretrain" / name / "result.json").read_text())
     assert error == pytest.approx(result["last"]["val_loss"], rel=0.02)
@@ -83,12 +84,12 @@ def test_metres_go_in_and_the_teachers_numbers_come_out(world: Path, name: str) 
 
 def test_standardised_targets_are_brought_back(world: Path) -> None:
     clouds = clouds_of(world, "sphere")
-    statistics = clouds.pairs.target_statistics()
-    target = clouds.pairs.target(torch.arange(8))
+    statistics = Target(*clouds.pairs.target_statistics("prefix"))
+    target = clouds.pairs.target("prefix", torch.arange(8))
     network = load_student(world / "pretrain" / "sphere").network
     network.target_mean.copy_(statistics.mean)
     network.target_std.copy_(statistics.std)
-    torch.testing.assert_close(network.to_prefix(statistics.standardised(target)), target)
+    torch.testing.assert_close(network.to_target(statistics.standardised(target)), target)
 
 
 def test_a_wrong_cloud_is_refused_in_words(world: Path) -> None:

@@ -32,7 +32,8 @@ def encoder(official: dict[str, torch.Tensor]) -> PointEncoder:
 
 def patches() -> Patches:
     center, neighborhood = (torch.from_numpy(FEATURES[key]) for key in ("center", "neighborhood"))
-    return Patches(center, neighborhood, torch.zeros(neighborhood.shape[:3], dtype=torch.long))
+    none = torch.zeros(neighborhood.shape[:3], dtype=torch.long)
+    return Patches(center, neighborhood, none, none[..., 0])
 
 
 @torch.inference_mode()

@@ -54,15 +54,15 @@ def test_the_paper_size() -> None:
     assert 0.015 < student.concepts.queries.std() < 0.025
     student.eval()
     with torch.no_grad():
-        prediction, patches = student(torch.randn(2, 4096, 3))
-    assert prediction.shape == (2, 10, 768)
+        prediction, patches, features = student(torch.randn(2, 4096, 3))
+    assert (prediction.shape, features.shape) == ((2, 10, 768), (2, 64, 384))
     assert (patches.centers.shape, patches.neighborhoods.shape) == ((2, 64, 3), (2, 64, 32, 3))
 
 
 @pytest.mark.parametrize("head", ["flatten", "mixer"])
 def test_every_weight_that_is_exported_is_trained(head: str) -> None:
     student = Student(StudentShape(encoder=SMALL, target=(3, 20), num_concepts=4, head=head))
-    prediction, _ = student(torch.randn(3, 128, 3))
+    prediction = student(torch.randn(3, 128, 3)).prediction
     assert prediction.shape == (3, 3, 20)
     (prediction - 1).square().mean().backward()
     without = {n for n, p in student.named_parameters() if p.grad is None or not p.grad.abs().sum()}
@@ -71,6 +71,6 @@ def test_every_weight_that_is_exported_is_trained(head: str) -> None:
 
 
 def test_the_mixer_is_small() -> None:
-    mixer, flatten = MixerHead(32, 384, (10, 768)), FlattenHead(32, 384, (10, 768))
+    mixer, flatten = MixerHead(32, 384, (10, 768)), FlattenHead(32 * 384, 1024, (10, 768))
     sizes = [sum(p.numel() for p in head.parameters()) for head in (mixer, flatten)]
     assert sizes[0] < sizes[1] / 20

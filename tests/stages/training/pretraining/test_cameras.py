@@ -35,10 +35,10 @@ def test_what_the_crop_shows() -> None:
 def test_views_follow_the_pairs(tmp_path: Path) -> None:
     write_world(tmp_path, train=2, val=1, frames=3)
     pairs = load_pairs(*listed(tmp_path), ("train",), CPU)
-    views = load_views(tmp_path / "frames", pairs, "center")
+    views = load_views(tmp_path / "frames", pairs, "center", 24)
     assert views.pose_valid.tolist() == [False, True, True] * 2
     assert views.half.tolist() == [[24, 24]] * 6
-    assert load_views(tmp_path / "frames", pairs, "squash").half.tolist() == [[32, 24]] * 6
+    assert load_views(tmp_path / "frames", pairs, "squash", 24).half.tolist() == [[32, 24]] * 6
     points = torch.tensor([[[0.0, 0, 3], [0, 1, 3]]]).expand(6, -1, -1)
     turned = views.turn_upright(points, torch.arange(6))
     torch.testing.assert_close(turned[1], torch.tensor([[0.0, 3, 0], [0, 3, -1]]))
@@ -51,7 +51,7 @@ def test_another_axis_is_up(tmp_path: Path) -> None:
     """The camera looks along y with its x to the right: with x up, its right is up."""
     write_world(tmp_path, train=1, val=0, frames=2)
     pairs = load_pairs(*listed(tmp_path), ("train",), CPU)
-    views = load_views(tmp_path / "frames", pairs, "center", "x")
+    views = load_views(tmp_path / "frames", pairs, "center", 24, "x")
     points = torch.tensor([[[1.0, 0, 3]]]).expand(2, -1, -1)
     turned = views.turn_upright(points, torch.arange(2))
     torch.testing.assert_close(turned[1], torch.tensor([[0.0, 3, 1]]))

@@ -38,19 +38,18 @@ def test_pairs_are_read_as_stored(tmp_path: Path) -> None:
     third = write_random_pair(tmp_path, "c", "train", [True, False, True, True])
     pairs = load_pairs(*listed(tmp_path), ("train",), CPU)
     assert (len(pairs), pairs.num_dropped, pairs.scene_ids) == (6, 1, ("a", "c"))
-    assert (pairs.points.dtype, pairs.targets.dtype) == (torch.int16, torch.float16)
+    assert (pairs.points.dtype, pairs.targets["prefix"].dtype) == (torch.int16, torch.float16)
     assert pairs.room.tolist() == [0, 0, 0, 1, 1, 1]
     assert pairs.row.tolist() == [0, 1, 2, 0, 2, 3]
     fewer = pairs.only(torch.tensor([True, False, True, True, False, True]))
     assert (fewer.row.tolist(), fewer.num_dropped) == ([0, 2, 0, 3], 3)
     kept = [0, 2, 3]
-    np.testing.assert_array_equal(pairs.targets, np.concatenate([first[1], third[1][kept]]))
+    targets = pairs.targets["prefix"]
+    np.testing.assert_array_equal(targets, np.concatenate([first[1], third[1][kept]]))
     metres = pairs.metres(torch.arange(6))
     np.testing.assert_allclose(metres, np.concatenate([first[0], third[0][kept]]), atol=6e-4)
-    statistics = pairs.target_statistics()
-    np.testing.assert_allclose(
-        statistics.std, pairs.targets.double().std(dim=0, unbiased=False), rtol=1e-6
-    )
+    _, std = pairs.target_statistics("prefix")
+    np.testing.assert_allclose(std, targets.double().std(dim=0, unbiased=False), rtol=1e-6)
 
 
 def test_what_does_not_belong_together_is_refused(tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ def test_rows_of_the_host_come_through_pinned_memory_of_their_own(
 
     monkeypatch.setattr(torch, "empty", pinned)
     away = replace(pairs, device=torch.device("meta"))
-    for values in (pairs.points, pairs.targets, pairs.points):
+    for values in (pairs.points, pairs.targets["prefix"], pairs.points):
         fetched = away._fetch(values, rows)
         assert fetched.is_meta
         assert (fetched.shape, fetched.dtype) == ((3, *values.shape[1:]), values.dtype)

@@ -81,8 +81,8 @@ def test_it_learns_what_the_points_tell(world: Path, tmp_path: Path) -> None:
     [
         ("frame=gravity", "norm_input=metric"),
         ("points=in_view",),
-        ("loss=cosine", "target_norm=none", "head=mixer"),
-        ("loss=infonce", "norm_input=unit_sphere"),
+        ("objective.loss=cosine", "target_norm=none", "objective.head=mixer"),
+        ("objective.loss=infonce", "norm_input=unit_sphere"),
         ("held_splits=[]",),
         ("training.ema=0.9", "training.weight_decay_schedule=cosine"),
         ("encoder.position=output", "encoder.norm=post"),
@@ -112,9 +112,9 @@ def test_gravity_leaves_lost_poses_out(world: Path) -> None:
     clouds = load_clouds(config, ("train",), sources_of(world))
     assert (len(clouds.pairs), clouds.pairs.num_dropped) == (70, 10)  # of ten scenes of 8
     assert clouds.views is not None
-    points = clouds.plain(torch.arange(70))
-    assert points.shape == (70, 128, 3)
-    metres = clouds.metres(torch.arange(70), clouds._fixed(torch.arange(70)))
+    batch = clouds.plain(torch.arange(70))
+    assert batch.points.shape == (70, 128, 3)
+    metres = clouds.turned(batch.metres, batch.rows)
     # The camera looks level along the world's y: the boxes, 3 m ahead, are so along y.
     assert metres.mean(dim=(0, 1))[1] == pytest.approx(3, abs=0.1)
 
@@ -147,10 +147,12 @@ def test_held_rows_are_the_same_each_time(world: Path) -> None:
     config = PretrainConfig(num_points=64)
     clouds = load_clouds(config, ("val",), sources_of(world))
     rows = torch.arange(4)
-    assert torch.equal(clouds.plain(rows), clouds.plain(rows))
+    assert torch.equal(clouds.plain(rows).points, clouds.plain(rows).points)
     stored = clouds.pairs.metres(rows)[:, :64]
     first = stored - stored.mean(dim=1, keepdim=True)
-    assert not torch.allclose(clouds.plain(rows), first / first.norm(dim=-1).amax(1)[:, None, None])
+    assert not torch.allclose(
+        clouds.plain(rows).points, first / first.norm(dim=-1).amax(1)[:, None, None]
+    )
 
 
 def test_on_a_cpu_a_long_run_must_be_asked_for(
@@ -329,4 +331,4 @@ def test_a_run_that_never_began_holds_no_name(world: Path, tmp_path: Path) -> No
 
 def test_infonce_needs_the_whole_batch(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the batch cannot be split"):
-        run(world, tmp_path / "a", "loss=infonce", "training.accumulate=2")
+        run(world, tmp_path / "a", "objective.loss=infonce", "training.accumulate=2")

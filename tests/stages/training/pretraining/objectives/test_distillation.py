@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from stages.training.pretraining.config import Loss
 from stages.training.pretraining.measures import chance, r_squared, retrieval
-from stages.training.pretraining.objectives.prefix import (
+from stages.training.pretraining.objectives.distillation import (
     Target,
     compared,
     distillation_loss,
     r_squared_name,
 )
+from stages.training.pretraining.objectives.settings import Loss
 
 
 def test_losses_by_hand() -> None:
