@@ -21,15 +21,17 @@ from pipeline.commands.pack_sens import pack_sens
 from pipeline.commands.predict import predict
 from pipeline.commands.prepare import prepare
 from pipeline.commands.pretrain import pretrain
+from pipeline.commands.pretrain_all import pretrain_all
 from pipeline.commands.probe import probe
 from pipeline.commands.sample import sample
 from pipeline.commands.teacher_cache import teacher_cache
 from pipeline.commands.teacher_train import teacher_train
+from pipeline.commands.variants import variants
 from pipeline.packages import explained
 from stages.settings import ConfigError
 
 # Their work is what they print; all others go on when nobody reads it any more.
-PRINTED = ("inspect", "caption")
+PRINTED = ("inspect", "caption", "variants")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -62,6 +64,8 @@ app.command("extract")(extract)
 app.command("teacher-train")(teacher_train)
 app.command("teacher-cache")(teacher_cache)
 app.command("pretrain")(pretrain)
+app.command("pretrain-all")(pretrain_all)
+app.command("variants")(variants)
 app.command("prepare")(prepare)
 app.command("finetune")(finetune)
 app.command("finetune-all")(finetune_all)

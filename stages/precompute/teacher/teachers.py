@@ -1,7 +1,8 @@
 """Frozen 2D teachers behind one face: pixels to named arrays, `prefix` (L, D) among them.
 
 `clipcap` is the paper's. `clip-global` and `timm` give one token, the image's global embedding;
-`random` is ClipCap with untrained weights, a control.
+`random` is ClipCap with untrained weights, a control: of the paper's shape, or with `source: trained` of the
+trained teacher's.
 """
 
 from dataclasses import asdict
@@ -27,6 +28,7 @@ from stages.precompute.teacher.towers import (
     Precision,
     Tower,
     open_clip_tower,
+    random_tower,
     timm_tower,
 )
 from stages.settings import Settings
@@ -148,9 +150,10 @@ def load_teacher(config: TeacherConfig, *, trained: Path) -> Teacher:
     """
     model, pretrained, mapper = config.model, config.pretrained, None
     checkpoint = None
-    if config.kind == "clipcap":
+    as_trained = config.source == "trained" and config.kind in ("clipcap", "random")
+    if config.kind == "clipcap" or as_trained:
         checkpoint = checkpoint_file(config, trained)
-        if config.source == "trained":
+        if as_trained:
             model = str(trained)
         state = load_checkpoint(checkpoint)
         mapper = load_mapper(state, where=str(checkpoint), length=config.prefix_length)
@@ -158,14 +161,15 @@ def load_teacher(config: TeacherConfig, *, trained: Path) -> Teacher:
         case "timm":
             tower = timm_tower(model, _file_of_timm(pretrained), crop=config.crop)
         case "random":
-            tower = open_clip_tower(model, None, crop=config.crop, seed=config.seed)
+            tower = random_tower(model, crop=config.crop, seed=config.seed)
         case "clipcap" | "clip-global":
             tower = open_clip_tower(
                 model, pretrained, activation=config.activation, crop=config.crop
             )
-    if config.kind == "random":
+    if config.kind == "random":  # of the shape that the trained one has, if it is named
         embed_dim = _embed_dim(tower)
-        mapper = build_mapper(MapperShape("mlp", embed_dim, config.prefix_length, CLIPCAP_WIDTH))
+        own = MapperShape("mlp", embed_dim, config.prefix_length, CLIPCAP_WIDTH)
+        mapper = build_mapper(mapper.shape if mapper else own)
     if mapper is not None and mapper.shape.embed_dim != _embed_dim(tower):
         raise ValueError(
             f"{checkpoint}: this ClipCap maps embeddings of {mapper.shape.embed_dim} numbers, "

@@ -80,6 +80,14 @@ def open_clip_model(
     return whole
 
 
+def random_tower(model: str, *, crop: Crop | None = None, seed: int = 0) -> Tower:
+    """A tower of open_clip with random weights by `seed`, frozen; of a folder only its shape is taken."""
+    torch.manual_seed(seed)
+    if (Path(model) / "open_clip_config.json").is_file():
+        return tower_of(_create(f"local-dir:{model}", None, load_weights=False), crop=crop)
+    return open_clip_tower(model, None, crop=crop, seed=seed)
+
+
 def tower_of(whole: Any, *, crop: Crop | None = None) -> Tower:
     """Take the image tower of an open_clip model, frozen."""
     visual = whole.visual

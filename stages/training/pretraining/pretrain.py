@@ -54,11 +54,7 @@ def run(
     longer than half a day on a CPU and `patient` is false. `say` is told what looks wrong in the data.
     """
     sources = Sources(frames, Listing.read(points), Listing.read(store) if store else None, device)
-    inputs = {
-        "points": _inputs(sources.points, config),
-        "teacher": fingerprint(identity_of(sources.teacher)) if sources.teacher else "none",
-    }
-    card = Card(PRETRAINING, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
+    card = card_of(config, sources.points, sources.teacher)
     folder = RunFolder(out, card, overwrite=overwrite)
     with joined(device) as processes, folder.opened(processes):
         if folder.is_finished:
@@ -84,6 +80,15 @@ def run(
             bars = objective.bars() if config.held_splits else {}
             _write_result(folder, outcome, bars, processes)
     return outcome
+
+
+def card_of(config: PretrainConfig, points: Listing, teacher: Listing | None) -> Card:
+    """What tells a pre-training from others: its configuration, its points, its teacher."""
+    inputs = {
+        "points": _inputs(points, config),
+        "teacher": fingerprint(identity_of(teacher)) if teacher else "none",
+    }
+    return Card(PRETRAINING, SCHEMA_VERSION, config.model_dump(mode="json"), inputs)
 
 
 def _task(

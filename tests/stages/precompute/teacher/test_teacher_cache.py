@@ -165,6 +165,21 @@ def test_the_true_size_with_random_weights(workspace: Path, tmp_path: Path) -> N
         read_array(store, "scene0000_00", "words")
 
 
+def test_a_random_teacher_has_the_trained_ones_shape(workspace: Path, teacher: Teacher) -> None:
+    config = TeacherConfig(name="random", kind="random", source="trained", trained="tiny")
+    trained = workspace / "teacher" / "tiny"
+    first, again = (load_teacher(config, trained=trained) for _ in range(2))
+    other = load_teacher(config.model_copy(update={"seed": 1}), trained=trained)
+    assert first.identity() == again.identity()
+    weights = {
+        key: {t.identity()[key] for t in (teacher, first, other)}
+        for key in ("tower_sha256", "mapper_sha256")
+    }
+    assert [len(own) for own in weights.values()] == [3, 3]
+    for key in ("mapper", "preprocessing"):
+        assert first.identity()[key] == teacher.identity()[key]
+
+
 def test_clip_global_is_one_token(workspace: Path, teacher: Teacher) -> None:
     config = TeacherConfig(
         name="clip", kind="clip-global", model=str(workspace / "teacher" / "tiny")
