@@ -40,7 +40,20 @@ def test_compiled_sampling_chooses_the_same_points() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    "name", ["student", "classifier", "part segmenter", "scene segmenter", "detector", "3detr"]
+    "name",
+    [
+        "student",
+        "pooled student",
+        "patch student",
+        "masked autoencoder",
+        "joint student",
+        "maskpoint",
+        "classifier",
+        "part segmenter",
+        "scene segmenter",
+        "detector",
+        "3detr",
+    ],
 )
 def test_a_compiled_network_is_the_eager_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Outputs, gradients and norms of a training step, and outputs of an evaluation."""

@@ -10,7 +10,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from stages.loop.batch_norm import BatchNorm1d, NormWarmUp
 from stages.training.networks.classifier import PointClassifier
 from stages.training.networks.detector import Detector
+from stages.training.networks.joint import JointPrediction, JointStudent
+from stages.training.networks.masked import MaskedAutoencoder
+from stages.training.networks.maskpoint import MaskPointNetwork
 from stages.training.networks.part_segmenter import PartSegmenter
+from stages.training.networks.patch_student import PatchStudent
 from stages.training.networks.rivals import build_rival
 from stages.training.networks.scene_segmenter import SceneSegmenter
 from stages.training.networks.shapes import (
@@ -18,12 +22,17 @@ from stages.training.networks.shapes import (
     DetectorShape,
     DetrEncoderShape,
     EncoderShape,
+    JointShape,
+    MaskedShape,
+    MaskPointShape,
     PartSegmenterShape,
+    PatchStudentShape,
+    PooledStudentShape,
     RivalShape,
     SegmenterShape,
     StudentShape,
 )
-from stages.training.networks.student import Student
+from stages.training.networks.student import PooledStudent, Student
 
 STEPS, WITHIN = 20, 0.2
 ENCODER = EncoderShape(
@@ -33,7 +42,17 @@ POINTS = torch.randn(4, 256, 3, generator=torch.Generator().manual_seed(0)) * 0.
 CATEGORY = torch.tensor([0, 1, 2, 1])
 RANGE = POINTS.amin(dim=1), POINTS.amax(dim=1)
 
+QUERIES = torch.randn(4, 12, 3, generator=torch.Generator().manual_seed(1)) * 0.3
+
 Call = Callable[[nn.Module], Tensor]
+
+
+def hidden(count: int) -> Tensor:
+    return (torch.arange(ENCODER.num_patches) < count).expand(4, -1)
+
+
+def of_both(output: JointPrediction) -> Tensor:
+    return torch.cat([output.prediction.flatten(), output.rebuilt.flatten()])
 
 
 def of_points(model: nn.Module) -> Tensor:
@@ -64,6 +83,28 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Call]] = {
     "student": (
         lambda: Student(StudentShape(encoder=ENCODER, target=(2, 8), num_concepts=4)),
         lambda model: model(POINTS)[0],
+    ),
+    "pooled student": (
+        lambda: PooledStudent(PooledStudentShape(encoder=ENCODER, target=(2, 8))),
+        lambda model: model(POINTS)[0],
+    ),
+    "patch student": (
+        lambda: PatchStudent(PatchStudentShape(encoder=ENCODER, target_width=8)),
+        lambda model: model(POINTS)[0],
+    ),
+    "masked autoencoder": (
+        lambda: MaskedAutoencoder(MaskedShape(encoder=ENCODER, decoder_depth=1)),
+        lambda model: model(POINTS, hidden(model.shape.num_masked))[0],
+    ),
+    "joint student": (
+        lambda: JointStudent(
+            JointShape(encoder=ENCODER, target=(2, 8), num_concepts=4, decoder_depth=1)
+        ),
+        lambda model: of_both(model(POINTS, hidden(model.joint.masked.num_masked))),
+    ),
+    "maskpoint": (
+        lambda: MaskPointNetwork(MaskPointShape(encoder=ENCODER)),
+        lambda model: model(POINTS, hidden(model.shape.num_masked), QUERIES, QUERIES[..., 0])[0],
     ),
     "classifier": (
         lambda: PointClassifier(ClassifierShape(encoder=ENCODER, num_classes=4)), of_points,
