@@ -13,6 +13,7 @@ from stages.settings import ConfigError
 from stages.training.spread import said
 
 OBJECTS, SCANS = "modelnet40", "scannet"  # what closes a pre-training, where it is prepared
+FRAMES = "frames"  # the extracted frames themselves, on which patches are rebuilt
 SEEDS = 3
 
 
@@ -93,11 +94,42 @@ def probe_scans(run: Path, data: str, device: str, seeds: int, choices: Choices)
     typer.echo(f"  in {file}")
 
 
+def probe_frames(run: Path, device: str, seeds: int, choices: Choices) -> None:
+    """Probe how masked patches of extracted frames are rebuilt, say it, and keep it in a run's folder."""
+    from stages.training.pretraining.config import PretrainConfig
+
+    shown = choices.section("pretrain", PretrainConfig).without_targets()
+
+    from cache.runs import probe_file, read_card, write_json
+    from cache.scene_group import Listing
+    from stages.machine.device import choose_device
+    from stages.training.pretraining.clouds import Sources, load_clouds
+    from stages.training.pretraining.rebuilding import Frames, probe
+
+    paths, where = choices.paths, choose_device(device)
+    sources = Sources(paths.frames, Listing.read(paths.points), None, where)
+    train, held = (
+        load_clouds(shown, splits, sources, what="frames")
+        for splits in (shown.splits, shown.held_splits)
+    )
+    typer.echo(
+        f"probe of {run} on {FRAMES}, Chamfer distance of masked patches rebuilt, {counted(seeds, 'seed')}:"
+    )
+    found = probe(str(run), Frames(train, held), seeds=seeds, device=where)
+    if read_card(run) is not None:
+        write_json(probe_file(run, FRAMES), found)
+    _print_measures(found)
+
+
 def _print(found: Mapping[str, Any], source: str, data: str) -> None:
     """Say what few labels reach on frozen features, beside random weights and seed for seed."""
     typer.echo(
         f"probe of {source} on {data}, a linear SVM on frozen features, {counted(found['seeds'], 'seed')}:"
     )
+    _print_measures(found)
+
+
+def _print_measures(found: Mapping[str, Any]) -> None:
     columns = {"trained": "these weights", "random": "random weights", "difference": "difference"}
     arms = next(iter(found["measures"].values()))
     typer.echo(f"  {'':<16} " + " ".join(f"{columns[arm]:<18}" for arm in arms))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.choices import Choices
+from pipeline.choices import Choices, need
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -16,7 +16,15 @@ from pipeline.commands.options import (
     open_device,
 )
 from pipeline.downstream import configured_start
-from pipeline.probes import OBJECTS, SEEDS, is_of_scans, probe_objects, probe_scans
+from pipeline.probes import (
+    FRAMES,
+    OBJECTS,
+    SEEDS,
+    is_of_scans,
+    probe_frames,
+    probe_objects,
+    probe_scans,
+)
 from stages.settings import ConfigError
 
 
@@ -26,7 +34,10 @@ def probe(
         typer.Argument(help="As finetune's --init; default: the configured pre-training."),
     ] = None,
     data: Annotated[
-        str, typer.Option(help="A prepared classification set, or one of scans, such as scannet.")
+        str,
+        typer.Option(
+            help=f"A prepared classification set, one of scans, such as scannet, or {FRAMES}."
+        ),
     ] = OBJECTS,
     seeds: Annotated[
         int, typer.Option(min=1, help="Of draws and episodes; random weights are other ones each.")
@@ -40,7 +51,8 @@ def probe(
     """Probe frozen features with little learning on top.
 
     Of shapes: few-shot episodes of a linear SVM, and all labels. Of scans: a linear layer over each
-    point's features, for every checkpoint that a pre-training kept. Random weights stand beside both.
+    point's features, for every checkpoint that a pre-training kept. Of extracted frames: how well masked
+    patches are rebuilt, by a random decoder and by one that is fitted. Random weights stand beside all.
     """
     choices = Choices.of(config, overrides, workspace)
     if source:
@@ -51,12 +63,17 @@ def probe(
         raise ConfigError(
             f"{choices.paths.all_pretrained}: not there; run pretrain first, or name a run"
         )
-    on_scans = is_of_scans(data, choices)
-    if source and on_scans and not Path(source).is_dir():
+    on_frames = data == FRAMES
+    if on_frames:
+        need(choices.paths.points, "run extract first, or copy it here")
+    on_scans = not on_frames and is_of_scans(data, choices)
+    if source and (on_scans or on_frames) and not Path(source).is_dir():
         raise ConfigError(f"{source}: expected the folder of a run or of a checkpoint of ours")
     source = source or configured_start(choices)
     open_device(device)
-    if on_scans:
+    if on_frames:
+        probe_frames(Path(source), device, seeds, choices)
+    elif on_scans:
         probe_scans(Path(source), data, device, seeds, choices)
     else:
         probe_objects(source, data, device, seeds, choices)

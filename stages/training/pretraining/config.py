@@ -11,6 +11,7 @@ from stages.training.augmentation import SCALE, TRANSLATION
 from stages.training.networks.shapes import EncoderShape
 from stages.training.pretraining.objectives.settings import (
     ConceptSettings,
+    MaskedSettings,
     ObjectiveSettings,
     TargetNorm,
 )
@@ -57,6 +58,11 @@ class PretrainConfig(Settings):
         """Whether it matters where a frame's camera stood or what the teacher saw."""
         own = self.frame == "gravity" or self.points == "in_view"
         return own or self.objective.needs_cameras
+
+    def without_targets(self) -> "PretrainConfig":
+        """The same clouds, of all frames, with nothing of a teacher's."""
+        own = {"teacher": None, "objective": MaskedSettings(), "control": "none", "points": "all"}
+        return self.model_copy(update=own)
 
     @model_validator(mode="before")
     @classmethod

@@ -25,7 +25,6 @@ from stages.loop.random_numbers import plain_draws, seed_of
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.shapes import EncoderShape
 from stages.training.networks.upsample import interpolate
-from stages.training.probing.shapes import load_encoder, settle_norms
 from stages.training.spread import beside, said, spread
 from stages.training.tasks.scans import HELD
 from stages.training.tasks.segmentation.scenes import Scenes, load_scenes
@@ -37,6 +36,7 @@ from stages.training.tasks.segmentation.scores import (
 )
 from stages.training.weights.build import input_of
 from stages.training.weights.first_weights import SCRATCH
+from stages.training.weights.frozen import load_encoder, settle_norms
 
 ROWS_AT_A_TIME = 8
 POINTS_A_SCENE = 512  # whose features the layer learns from

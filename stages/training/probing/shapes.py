@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cache.scene_group import Listing
-from stages.loop.batch_norm import BatchNorm1d
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.shapes import EncoderShape
 from stages.training.spread import beside, spread
 from stages.training.tasks.shapes import Shapes, load_shapes
-from stages.training.weights.first_weights import SCRATCH, apply_initial, load_initial
+from stages.training.weights.first_weights import SCRATCH
+from stages.training.weights.frozen import load_encoder, settle_norms
 
 ROWS_AT_A_TIME = 64
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -40,35 +40,6 @@ class Features:
     train_label: NDArray[np.int64]
     test: NDArray[np.float32]
     test_label: NDArray[np.int64]
-
-
-def load_encoder(source: str, wanted: EncoderShape, seed: int = 0) -> PointEncoder:
-    """The frozen encoder of a checkpoint (see `first_weights.load_initial`), or a random one.
-
-    Raises ValueError if there is none in it.
-    """
-    torch.manual_seed(seed)
-    initial = load_initial(source)
-    holder = torch.nn.Module()
-    holder.encoder = PointEncoder(initial.shape(wanted))
-    apply_initial(holder, initial)
-    encoder = holder.encoder
-    assert isinstance(encoder, PointEncoder)
-    return encoder.eval()
-
-
-@torch.no_grad()
-def settle_norms(encoder: PointEncoder, clouds: Iterable[Tensor]) -> None:
-    """Let the norms of random weights see clouds (B, N, 3): a control that is not handicapped.
-
-    Their running statistics begin at 0 and 1, which is far from what any weights make of a cloud.
-    """
-    norms = [module for module in encoder.modules() if isinstance(module, BatchNorm1d)]
-    for norm in norms:
-        norm.train()
-    for points in clouds:
-        encoder(points)
-    encoder.eval()
 
 
 def probe(

@@ -21,9 +21,9 @@ from stages.sharing.exported import export_student
 from stages.training.networks.shapes import EncoderShape
 from stages.training.pretraining import pretrain
 from stages.training.pretraining.config import PretrainConfig
-from stages.training.probing.shapes import load_encoder
 from stages.training.weights.build import load_model
 from stages.training.weights.first_weights import load_initial
+from stages.training.weights.frozen import load_encoder
 from tests.conftest import REPOSITORY
 from tests.harness.running import free_port
 from tests.worlds.objectives import OBJECTIVES
