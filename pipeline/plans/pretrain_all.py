@@ -4,15 +4,14 @@ All of them see the same data, points, patches, epochs, rate, augmentation and d
 that is given; only what a variant's file says differs.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cache.prefixes import identity_of
 from cache.results import append_cell, read_cells
-from cache.runs import probe_file, read_result
 from cache.scene_group import Listing
 from pipeline.choices import Choices
 from pipeline.plans.plan import Step
@@ -76,6 +75,9 @@ class Variants:
             return ""
         if not store.is_dir():
             return f"{store}: not there; run teacher-cache for it"
+
+        from cache.prefixes import identity_of
+
         there = {"prefix", *identity_of(Listing.read(store))["identity"].get("arrays", ())}
         missing = [name for name in settings.objective.arrays if name not in there]
         if missing:
@@ -96,6 +98,7 @@ class Variants:
     def _run(
         self, variant: Variant, choices: Choices, settings: "PretrainConfig", fingerprint: str
     ) -> bool:
+        from cache.runs import probe_file
         from stages.training.pretraining import pretrain as stage
 
         paths = choices.paths
@@ -116,7 +119,7 @@ class Variants:
     def _cell(
         self, variant: Variant, choices: Choices, fingerprint: str, out: Path
     ) -> dict[str, Any]:
-        import json
+        from cache.runs import probe_file, read_result
 
         result = read_result(out) or {}
         probed = probe_file(out, SCANS)

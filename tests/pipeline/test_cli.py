@@ -290,4 +290,4 @@ def test_shell_completion_knows_the_commands() -> None:
         env={**os.environ, "_DISTILL3D_COMPLETE": "complete_bash", "COMP_WORDS": "distill3d pre",
              "COMP_CWORD": "1"},
     )  # fmt: skip
-    assert done.stdout.split() == ["pretrain", "prepare", "predict"]
+    assert done.stdout.split() == ["pretrain", "pretrain-all", "prepare", "predict"]
