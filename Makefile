@@ -24,7 +24,7 @@ COMMON = --config "$(CONFIG)" --workspace "$(WORKSPACE)" $(CHANGES) $(ARGS)
 DEMO := workspace/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install extract teacher-cache pretrain prepare finetune-all demo test test-slow test-stress check bench clean
+.PHONY: help install extract teacher-cache pretrain pretrain-all prepare finetune-all demo test test-slow test-stress check bench clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ teacher-cache: install ## Stage one: a frozen ClipCap's ten tokens for every fra
 
 pretrain: install ## Stage two: a student learns the cached tokens from the points alone
 	$(DISTILL3D) pretrain $(COMMON)
+
+pretrain-all: install ## Every objective, baseline and control in turn, each with its frozen probe
+	$(DISTILL3D) pretrain-all $(COMMON)
 
 prepare: install ## The downstream sets that are there, SCANNET, MODELNET40 and SHAPENETPART, to the cache
 	@test -d "$(SCANNET)" -o -d "$(MODELNET40)" -o -d "$(SHAPENETPART)" || \

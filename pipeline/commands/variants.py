@@ -64,8 +64,9 @@ def _held(cell: Mapping[str, Any]) -> str:
 
 def _bar(cell: Mapping[str, Any]) -> str:
     bars, measures = cell["bars"], cell["measures"]
-    if "ridge_val_r2" in bars:
-        return f"ridge {bars['ridge_val_r2']:.3f}"
+    ridge = [bars[key] for key in ("ridge_val_r2", "ridge_val_direction_r2") if key in bars]
+    if ridge:
+        return f"ridge {ridge[0]:.3f}"
     if "chance_accuracy" in measures:
         return f"chance {measures['chance_accuracy']:.1f}"
     return "0: one and the same for all"

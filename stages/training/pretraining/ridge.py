@@ -68,6 +68,30 @@ def flat_patches(points: Tensor) -> tuple[Tensor, Tensor]:
     return vectors[..., 0], values[..., 0] < FLAT * values.sum(dim=-1)
 
 
+def patch_features(points: Tensor, chosen: Tensor, indices: Tensor) -> Tensor:
+    """Describe patches of clouds (B, N, 3), camera-frame metres: (B, G, 45).
+
+    `chosen` (B, G) are the centres' places in the cloud, `indices` (B, G, K) those of the patches' points. Where
+    it is and how far (4), its logarithmic principal extents (3), how its normal lies (6 products), and
+    the cloud's own 32.
+    """
+    centers = gather_points(points, chosen)
+    values, vectors = torch.linalg.eigh(_covariance(gather_points(points, indices)))
+    normal = vectors[..., 0]
+    pairs = [normal[..., i] * normal[..., j] for i in range(3) for j in range(i, 3)]
+    whole = geometric_features(points)[:, None].expand(-1, centers.shape[1], -1)
+    return torch.cat(
+        [
+            centers,
+            centers.norm(dim=-1, keepdim=True),
+            values.clamp(min=1e-12).log(),
+            torch.stack(pairs, dim=-1),
+            whole,
+        ],
+        dim=-1,
+    )
+
+
 def ridge_prediction(train: Tensor, targets: Callable[[slice], Tensor], held: Tensor) -> Tensor:
     """Fit targets (N, D) on features (N, F) by ridge regression, and predict for `held` (M, F).
 

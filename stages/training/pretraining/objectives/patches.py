@@ -20,7 +20,10 @@ from stages.loop.task import Terms
 from stages.training.networks.patch_student import PatchStudent
 from stages.training.networks.shapes import EncoderShape, PatchStudentShape
 from stages.training.networks.student import Prediction
+from stages.training.networks.tokenizer import make_patches
+from stages.training.pretraining.clouds import Clouds
 from stages.training.pretraining.data import Data
+from stages.training.pretraining.measures import r_squared
 from stages.training.pretraining.objectives.alignment import (
     cells_at,
     hidden,
@@ -30,8 +33,10 @@ from stages.training.pretraining.objectives.alignment import (
 from stages.training.pretraining.objectives.distillation import Target, compared, r_squared_name
 from stages.training.pretraining.objectives.objective import Batch, Measures
 from stages.training.pretraining.objectives.settings import DenseSettings, LocalSettings
+from stages.training.pretraining.ridge import patch_features, ridge_prediction
 
 ARRAY = "patches"
+RIDGE_FRAMES = 1000  # whose patches a ridge regression is fitted to; more change little
 
 
 class Pairing(NamedTuple):
@@ -165,5 +170,36 @@ class PatchTokens:
         }
 
     def bars(self) -> Measures:
-        """None but the mean token, against which R2 is."""
-        return {}
+        """Measure what a ridge regression from plain features of patches and clouds predicts."""
+        count = self.data.num_train
+        rows = torch.linspace(0, count - 1, min(RIDGE_FRAMES, count)).long()
+        train, learned = self._plain(self.data.train, rows)
+        held = self.data.held_clouds
+        features, target = self._plain(held, torch.arange(len(held.pairs)))
+        if not len(train) or not len(target):
+            return {}
+        predicted = ridge_prediction(train, lambda part: learned[part], features)
+        loss = self._losses(predicted.float(), target).mean().item()
+        predicted, target = (
+            compared(x, self.settings.loss).double() for x in (predicted.float(), target)
+        )
+        found = r_squared(predicted, target, self.mean)
+        return {"ridge_val_loss": loss, f"ridge_{r_squared_name(self.settings.loss)}": found}
+
+    def _plain(self, clouds: Clouds, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Plain features (M, F) and targets (M, D) of all pairs of some frames."""
+        parts = []
+        for part in rows.split(self.data.batch):
+            batch = clouds.plain(part)
+            shape = self.encoder
+            patches = make_patches(
+                batch.points, shape.num_patches, shape.patch_size,
+                near_origin_rule=shape.near_origin_rule,
+            )  # fmt: skip
+            own = patch_features(batch.metres, patches.chosen, patches.indices)
+            output = Prediction(own, patches, own)
+            pairing = self.pairing(output, batch)
+            sides = self._sides(output, batch, pairing)
+            parts.append([side[pairing.found] for side in sides])
+        features, target = (torch.cat(side) for side in zip(*parts, strict=True))
+        return features, target

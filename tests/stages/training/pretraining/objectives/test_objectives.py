@@ -132,6 +132,17 @@ def test_shuffled_targets_teach_nothing(world: Path, tmp_path: Path) -> None:
     assert own["bars"]["ridge_val_r2"] > 0.5 > 0.1 > others["bars"]["ridge_val_r2"]
 
 
+@pytest.mark.parametrize("kind", ["local", "dense"])
+def test_plain_geometry_stands_beside_single_patches(
+    world: Path, tmp_path: Path, kind: str
+) -> None:
+    run(world, tmp_path / "a", f"objective={{kind: {kind}}}", "training.epochs=1")
+    bars = json.loads((tmp_path / "a" / "result.json").read_text())["bars"]
+    name = {"local": "ridge_val_r2", "dense": "ridge_val_direction_r2"}[kind]
+    # What a patch's token tells is the box's size and the patch's place, which plain features tell too.
+    assert 0.3 < bars[name] < 1
+
+
 def test_without_a_teacher_what_needs_none_is_learned(world: Path, tmp_path: Path) -> None:
     changes = ("teacher=null", f"objective={OBJECTIVES['masked']}", "training.epochs=1")
     run(world, tmp_path / "a", *changes)
