@@ -80,6 +80,7 @@ def test_a_run_that_diverges_is_stopped_with_its_batch_saved(world: Path) -> Non
 
 @pytest.mark.slow
 def test_a_real_scan_is_learned_by_heart(tmp_path: Path) -> None:
+    """Each step draws other points of it, and so does the evaluation: it takes many steps to know them all."""
     prepare_real_scan(tmp_path, real_data("scannet_votenet_format"))
     (tmp_path / "small.yaml").write_text("""
 detection:
@@ -92,8 +93,8 @@ detection:
   num_queries: 192
   dropout: 0
   head_dropout: 0
-  training: {epochs: 1600, batch: 1, lr: 0.001, weight_decay: 0, warmup_epochs: 30, clip_norm: 1,
-             schedule: cosine, validate_every_epochs: 200, precision: fp32}
+  training: {epochs: 4800, batch: 1, lr: 0.001, weight_decay: 0, warmup_epochs: 30, clip_norm: 1,
+             schedule: cosine, validate_every_epochs: 800, precision: fp32}
 """)
     said = CliRunner().invoke(
         app, ["finetune", "detection", "--init", "scratch", "--device", "cpu", "--config",
