@@ -15,6 +15,9 @@ pytestmark = pytest.mark.processes
 # Each runs in the workspace that the ones before it left.
 COMMANDS = {
     "pretrain": "pretrain --device cpu {c} {w}",
+    "pretrain-all": "pretrain-all --only pointmae --device cpu {c} {w}",
+    "variants": "variants {w}",
+    "probe of frames": "probe {root}/pretrain/tiny --data frames --seeds 1 --device cpu {c} {w}",
     "finetune": "finetune parts --device cpu {c} {w}",
     "finetune-all": "finetune-all --init scratch --name all --device cpu {c} {w}",
     "evaluate": "evaluate {root}/finetune/detection/all/seed0 --device cpu {w}",
