@@ -31,6 +31,7 @@ SECTIONS = (
 
 HEADERS = ("base", "variant")  # what a file says of itself
 VARIANTS = "variants"  # the folder of those that change one thing each
+FIRST_KIND = "concepts"  # of an objective that names none
 UNIONS = ("objective",)  # parts of several kinds: who names another kind names all of it
 
 
@@ -160,7 +161,7 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 
 def _another_kind(there: dict[str, Any], value: dict[str, Any]) -> bool:
-    return "kind" in value and value["kind"] != there.get("kind")
+    return "kind" in value and value["kind"] != there.get("kind", FIRST_KIND)
 
 
 def _assign(values: dict[str, Any], text: str) -> None:

@@ -99,13 +99,16 @@ def probe_frames(run: Path, device: str, seeds: int, choices: Choices) -> None:
     from stages.training.pretraining.config import PretrainConfig
 
     shown = choices.section("pretrain", PretrainConfig).without_targets()
+    if not shown.splits or not shown.held_splits:
+        raise ConfigError("probe --data frames needs pretrain.splits and pretrain.held_splits")
 
     from cache.runs import probe_file, read_card, write_json
     from cache.scene_group import Listing
     from stages.machine.device import choose_device
     from stages.training.pretraining.clouds import Sources, load_clouds
-    from stages.training.pretraining.rebuilding import Frames, probe
+    from stages.training.pretraining.rebuilding import Frames, as_learned, probe
 
+    shown = as_learned(shown, run)
     paths, where = choices.paths, choose_device(device)
     sources = Sources(paths.frames, Listing.read(paths.points), None, where)
     train, held = (
@@ -115,7 +118,7 @@ def probe_frames(run: Path, device: str, seeds: int, choices: Choices) -> None:
     typer.echo(
         f"probe of {run} on {FRAMES}, Chamfer distance of masked patches rebuilt, {counted(seeds, 'seed')}:"
     )
-    found = probe(str(run), Frames(train, held), seeds=seeds, device=where)
+    found = probe(str(run), Frames(train, held), seeds=seeds, device=where, say=typer.echo)
     if read_card(run) is not None:
         write_json(probe_file(run, FRAMES), found)
     _print_measures(found)

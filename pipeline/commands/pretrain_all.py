@@ -21,6 +21,7 @@ from pipeline.plans.plan import run_plan
 from pipeline.plans.pretrain_all import OURS, Variants
 from pipeline.probes import SEEDS
 from pipeline.variants import all_variants
+from stages.machine.shares import own_share
 from stages.settings import ConfigError
 
 RESULTS = "variants.jsonl"
@@ -52,6 +53,11 @@ def pretrain_all(
     choices = Choices.of(config, overrides, workspace)
     paths = choices.paths
     need(paths.points, "run extract first, or copy it here")
+    if own_share().count > 1:
+        raise ConfigError(
+            "pretrain-all is one process; under torchrun run pretrain -c CONFIG+VARIANT for each, whose "
+            "runs pretrain-all then finds finished"
+        )
     variants = {variant.name: variant for variant in (OURS, *all_variants())}
     names = only.split(",") if only else list(variants)
     for name in names:

@@ -49,7 +49,8 @@ class Variants:
 
         def is_done() -> bool:
             cell = read_cells(self.results, STUDY).get(variant.name, {})
-            return bool(fingerprint) and cell.get("fingerprint") == fingerprint
+            is_probed = cell.get("probe") or not self.choices.paths.scans(SCANS).is_dir()
+            return bool(fingerprint and is_probed) and cell.get("fingerprint") == fingerprint
 
         return Step(
             variant.name, is_done, lambda: self._run(variant, choices, settings, fingerprint), why

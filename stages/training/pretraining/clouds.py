@@ -56,9 +56,9 @@ class Clouds:
         metres = self.metres(rows, draws)
         return metres, normalise(self.turned(metres, rows), self.config.norm_input)
 
-    def features(self) -> Tensor:
-        """Plain features (N, 32) of the clouds, of so many that more would change nothing."""
-        count = min(len(self.pairs), RIDGE_ROWS)
+    def features(self, most: int | None = None) -> Tensor:
+        """Plain features (N, 32) of the clouds, of the first `most` of them if there are more."""
+        count = min(len(self.pairs), most or len(self.pairs))
         parts = torch.arange(count).split(ROWS_AT_A_TIME)
         found = []
         for rows in parts:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stages.training.pretraining.clouds import ROWS_AT_A_TIME, Clouds
+from stages.training.pretraining.clouds import RIDGE_ROWS, ROWS_AT_A_TIME, Clouds
 from stages.training.pretraining.objectives.distillation import Target
 from stages.training.pretraining.objectives.settings import TargetNorm
 
@@ -63,8 +63,8 @@ class Data:
 
     def train_features(self) -> Tensor:
         """Plain features (M, 32) of training clouds, of so many that more would change nothing."""
-        return self.train.features()
+        return self.train.features(RIDGE_ROWS)
 
     def held_features(self) -> Tensor:
-        """The same of the held clouds."""
+        """The same of all held clouds."""
         return self.held_clouds.features()

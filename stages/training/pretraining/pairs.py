@@ -185,6 +185,7 @@ def _place(
     """Return what makes empty tensors: on the device if all of it leaves room for the training."""
     if device.type != "cuda":
         return lambda shape, dtype: torch.empty(shape, dtype=dtype)
+    torch.cuda.empty_cache()  # what an earlier training of this process gave back counts as free
     free, _ = torch.cuda.mem_get_info(device)
     if num_bytes < MAX_SHARE * free:
         return lambda shape, dtype: torch.empty(shape, dtype=dtype, device=device)

@@ -7,19 +7,24 @@ on held frames, beside random weights, over seeds of the decoder, of masks and o
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from cache.checkpoint import has_checkpoint, read_meta
+from cache.runs import LAST
 from stages.geometry.chamfer import chamfer_loss
 from stages.loop.random_numbers import plain_draws, seed_of
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.masked import PatchDecoder, points_of, split_patches
 from stages.training.networks.shapes import MaskedShape
 from stages.training.pretraining.clouds import Clouds
+from stages.training.pretraining.config import PretrainConfig
 from stages.training.pretraining.objectives.masked import draw_mask
 from stages.training.spread import beside
+from stages.training.weights.build import input_of
 from stages.training.weights.first_weights import SCRATCH
 from stages.training.weights.frozen import load_encoder, settle_norms
 
@@ -35,6 +40,20 @@ class Frames:
 
     train: Clouds
     held: Clouds
+
+
+def as_learned(config: PretrainConfig, run: Path) -> PretrainConfig:
+    """A configuration with clouds shown as a run's weights know them. Raises CardError."""
+    meta = read_meta(run / LAST if has_checkpoint(run / LAST) else run)
+    shown = input_of(meta)
+    if shown.frame not in ("camera", "gravity"):  # a fine-tuned one, of whole scenes or objects
+        return config
+    own = {
+        "num_points": shown.num_points,
+        "norm_input": shown.normalisation,
+        "frame": shown.frame,
+    }
+    return config.model_copy(update=own)
 
 
 def probe(
@@ -55,7 +74,7 @@ def probe(
         for arm, backbone in enumerate((encoder, control)):
             for name, loss in zip(READINGS, both_readings(backbone, frames, seed), strict=True):
                 found[name][arm].append(loss)
-        say(f"  seed {seed} of {seeds}")
+        say(f"  seed {seed + 1} of {seeds}")
     measures = {name: beside(*arms) for name, arms in found.items()}
     return {"seeds": seeds, "steps": STEPS, "mask_ratio": MASK_RATIO, "measures": measures}
 

@@ -61,6 +61,12 @@ class Joint(WholeFrame):
             {"loss_distillation": distilled, "loss_reconstruction": rebuilt},
         )
 
+    def bars(self) -> Measures:
+        """A ridge regression's; its loss is of the distillation alone."""
+        found = super().bars()
+        distilled = found.pop("ridge_val_loss")
+        return {"ridge_val_distillation": distilled, **found}
+
     def kept(self, output: JointPrediction, batch: Batch) -> tuple[Tensor, Points]:  # type: ignore[override]
         """The prediction, and masked patches."""
         return output.prediction.float(), points_kept(output)

@@ -30,11 +30,11 @@ def make_queries(points: Tensor, num_real: int, random: Tensor) -> tuple[Tensor,
     """Queries (B, R + F, 3) of clouds (B, N, 3) and what they are: REAL, FAKE or UNKNOWN.
 
     Real ones are R points, as far apart as can be; fake ones lie where `random` (B, F, 3), 0 to 1, says in
-    the box around the cloud. A fake one nearer to the cloud than the real ones are to each other, in the
+    the box around these. A fake one nearer to the cloud than the real ones are to each other, in the
     mean over the cloud, may be on the surface: unknown.
     """
     real = gather_points(points, farthest_point_sample(points, num_real, near_origin_rule=False))
-    low, high = points.amin(dim=1, keepdim=True), points.amax(dim=1, keepdim=True)
+    low, high = real.amin(dim=1, keepdim=True), real.amax(dim=1, keepdim=True)
     fake = low + random * (high - low)
     to_cloud = nearest_neighbors(fake, points, 1)[0][..., 0]
     apart = nearest_neighbors(real, real, 2)[0][..., 1].mean(dim=1, keepdim=True)

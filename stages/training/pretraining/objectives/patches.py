@@ -36,7 +36,9 @@ from stages.training.pretraining.objectives.settings import DenseSettings, Local
 from stages.training.pretraining.ridge import patch_features, ridge_prediction
 
 ARRAY = "patches"
-RIDGE_FRAMES = 1000  # whose patches a ridge regression is fitted to; more change little
+RIDGE_FRAMES = (
+    1000  # whose patches a ridge regression is fitted to, and judged on; more change little
+)
 
 
 class Pairing(NamedTuple):
@@ -171,11 +173,8 @@ class PatchTokens:
 
     def bars(self) -> Measures:
         """Measure what a ridge regression from plain features of patches and clouds predicts."""
-        count = self.data.num_train
-        rows = torch.linspace(0, count - 1, min(RIDGE_FRAMES, count)).long()
-        train, learned = self._plain(self.data.train, rows)
-        held = self.data.held_clouds
-        features, target = self._plain(held, torch.arange(len(held.pairs)))
+        train, learned = self._plain(self.data.train)
+        features, target = self._plain(self.data.held_clouds)
         if not len(train) or not len(target):
             return {}
         predicted = ridge_prediction(train, lambda part: learned[part], features)
@@ -186,8 +185,10 @@ class PatchTokens:
         found = r_squared(predicted, target, self.mean)
         return {"ridge_val_loss": loss, f"ridge_{r_squared_name(self.settings.loss)}": found}
 
-    def _plain(self, clouds: Clouds, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Plain features (M, F) and targets (M, D) of all pairs of some frames."""
+    def _plain(self, clouds: Clouds) -> tuple[Tensor, Tensor]:
+        """Plain features (M, F) and targets (M, D) of all pairs of some frames, evenly spread."""
+        count = len(clouds.pairs)
+        rows = torch.linspace(0, count - 1, min(RIDGE_FRAMES, count)).long()
         parts = []
         for part in rows.split(self.data.batch):
             batch = clouds.plain(part)

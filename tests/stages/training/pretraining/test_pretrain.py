@@ -18,7 +18,7 @@ from pipeline.cli import app
 from pipeline.config import load_section
 from stages.loop import cost
 from stages.training.networks.student import Student
-from stages.training.pretraining import pretrain
+from stages.training.pretraining import data, pretrain
 from stages.training.pretraining.clouds import Sources, load_clouds
 from stages.training.pretraining.config import PretrainConfig
 from stages.training.weights.build import load_model
@@ -327,6 +327,15 @@ def test_a_run_that_never_began_holds_no_name(world: Path, tmp_path: Path) -> No
         run(world, tmp_path / "runs" / "a", "training.batch=1000")
     assert list(tmp_path.iterdir()) == []
     assert run(world, tmp_path / "runs" / "a", "training.epochs=1") is not None
+
+
+def test_more_held_rows_than_a_ridge_regression_is_fitted_to(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "RIDGE_ROWS", 12)
+    outcome = run(world, tmp_path / "a", "training.epochs=1", "held_splits=[train]")
+    assert outcome is not None
+    assert "ridge_val_r2" in json.loads((tmp_path / "a" / "result.json").read_text())["bars"]
 
 
 def test_infonce_needs_the_whole_batch(world: Path, tmp_path: Path) -> None:
