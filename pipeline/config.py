@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from stages.settings import ConfigError, S, _message
+from stages.training.pretraining.objectives.settings import DEFAULT_KIND
 from stages.training.tasks.names import TaskName
 
 SECTIONS = (
@@ -31,7 +32,6 @@ SECTIONS = (
 
 HEADERS = ("base", "variant")  # what a file says of itself
 VARIANTS = "variants"  # the folder of those that change one thing each
-FIRST_KIND = "concepts"  # of an objective that names none
 UNIONS = ("objective",)  # parts of several kinds: who names another kind names all of it
 
 
@@ -93,7 +93,8 @@ def _read_all(config: str) -> dict[str, Any]:
     first, *over = config.split("+")
     values = _read_with_base(_find(first), seen=())
     for name in over:
-        values = _merge(values, _own_values(_find(name)))
+        path = _find(name)
+        values = _merge(values, _sections_of(_read(path), path))
     return values
 
 
@@ -114,7 +115,8 @@ def _find(config: str) -> Path:
 def _read_with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path.resolve() in seen:
         raise ConfigError(f"{path}: `base` goes round in a circle")
-    base, values = _read(path).get("base"), _own_values(path)
+    found = _read(path)
+    base, values = found.get("base"), _sections_of(found, path)
     if base is None:
         return values
     base_path = path.parent / str(base)
@@ -126,9 +128,9 @@ def _read_with_base(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     return _merge(_read_with_base(base_path, (*seen, path.resolve())), values)
 
 
-def _own_values(path: Path) -> dict[str, Any]:
-    """The sections of a file, without its base's."""
-    values = {key: value for key, value in _read(path).items() if key not in HEADERS}
+def _sections_of(found: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The sections that a file itself has, without its base's. Raises ConfigError."""
+    values = {key: value for key, value in found.items() if key not in HEADERS}
     _check_sections(values, str(path))
     return values
 
@@ -161,7 +163,7 @@ def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
 
 
 def _another_kind(there: dict[str, Any], value: dict[str, Any]) -> bool:
-    return "kind" in value and value["kind"] != there.get("kind", FIRST_KIND)
+    return "kind" in value and value["kind"] != there.get("kind", DEFAULT_KIND)
 
 
 def _assign(values: dict[str, Any], text: str) -> None:

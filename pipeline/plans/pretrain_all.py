@@ -5,7 +5,7 @@ that is given; only what a variant's file says differs.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class Variants:
     seeds: int
     patient: bool
     outcome: "Outcome | None" = None
+    _listings: dict[Path, Listing] = field(default_factory=dict)
 
     def step(self, variant: Variant) -> Step:
         """A variant's pre-training and probe."""
@@ -69,6 +70,12 @@ class Variants:
     def _store(self, settings: "PretrainConfig") -> Path | None:
         return self.choices.paths.prefixes(settings.teacher) if settings.teacher else None
 
+    def _listed(self, store: Path) -> Listing:
+        """A store, listed once for all variants."""
+        if store not in self._listings:
+            self._listings[store] = Listing.read(store)
+        return self._listings[store]
+
     def _why_not(self, settings: "PretrainConfig") -> str:
         """What of its teacher's store is missing, nothing if it can be run."""
         store = self._store(settings)
@@ -79,7 +86,7 @@ class Variants:
 
         from cache.prefixes import identity_of
 
-        there = {"prefix", *identity_of(Listing.read(store))["identity"].get("arrays", ())}
+        there = {"prefix", *identity_of(self._listed(store))["identity"].get("arrays", ())}
         missing = [name for name in settings.objective.arrays if name not in there]
         if missing:
             wanted = ", ".join(sorted({"clip", "patches"} & {*there, *missing}))
@@ -93,8 +100,8 @@ class Variants:
         from stages.training.pretraining.pretrain import card_of
 
         store = self._store(settings)
-        listed = Listing.read(store) if store else None
-        return card_of(settings, Listing.read(self.choices.paths.points), listed).fingerprint
+        points, teacher = self.choices.paths.points, self._listed(store) if store else None
+        return card_of(settings, self._listed(points), teacher).fingerprint
 
     def _run(
         self, variant: Variant, choices: Choices, settings: "PretrainConfig", fingerprint: str

@@ -77,7 +77,7 @@ def run_all(
             left.pop(index, None)
             ended += 1
         futile = 0 if ended else futile + 1
-        if not ended and not left.keys() >= set(batch):
+        if not ended and not left.keys() >= set(batch):  # one tried alone, that has not begun
             suspects += batch
         if futile == STARTS:  # the workers cannot even start
             yield from (Outcome(jobs[index], error=DIED) for index in (*left, *suspects))

@@ -47,8 +47,6 @@ class Preprocessing:
         Raises ValueError if the picture is a line that would be absurdly large once resized.
         """
         how = Image.Resampling[self.interpolation.upper()]
-        if self.crop == "squash":
-            return np.asarray(image.resize((self.size, self.size), how).convert("RGB"))
         window = teacher_window(*image.size, self.size, self.crop)
         if window.width * window.height > MAX_PIXELS:
             width, height = image.size

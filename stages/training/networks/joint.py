@@ -28,20 +28,16 @@ class JointStudent(Student):
     """
 
     def __init__(self, shape: JointShape) -> None:
-        self.joint = shape
         super().__init__(shape)
-
-    def build(self) -> None:
-        """Make the concept module, the head and the decoder."""
-        super().build()
-        self.decoder = PatchDecoder(self.joint.masked)
+        self.passes, self.num_masked = shape.passes, shape.masked.num_masked
+        self.decoder = PatchDecoder(shape.masked)
 
     def forward(self, points: Tensor, mask: Tensor) -> JointPrediction:  # type: ignore[override]
         """Predict of clouds (B, N, 3), and rebuild what `mask` (B, G) bool hides."""
         patches = self.encoder.patches_of(points)
-        seen, masked = split_patches(mask, self.joint.masked.num_masked)
+        seen, masked = split_patches(mask, self.num_masked)
         partial = self.encoder.encode(patches, visible=seen)
-        features = self.encoder.encode(patches) if self.joint.passes == "two" else partial
+        features = self.encoder.encode(patches) if self.passes == "two" else partial
         rebuilt = self.decoder(partial[-1], patches, seen, masked)
         true = points_of(patches, masked)
         return JointPrediction(self.predict(features), rebuilt, true, patches, features[-1])

@@ -3,6 +3,7 @@
 Only the backbone, `encoder`, is used later.
 """
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ class Prediction(NamedTuple):
     features: Tensor
 
 
-class FramePredictor(nn.Module):
+class FramePredictor(nn.Module, ABC):
     """What predicts one target (L, D) of a whole frame, in the space of the loss.
 
     `target_mean` and `target_std` (L, D) bring predictions back to the teacher's own numbers; where the
@@ -37,17 +38,12 @@ class FramePredictor(nn.Module):
         super().__init__()
         self.array = shape.array
         self.encoder = PointEncoder(shape.encoder)
-        self.build()
         self.register_buffer("target_mean", torch.zeros(shape.target))
         self.register_buffer("target_std", torch.ones(shape.target))
 
-    def build(self) -> None:
-        """Make what comes after the backbone."""
-        raise NotImplementedError
-
+    @abstractmethod
     def predict(self, features: list[Tensor]) -> Tensor:
         """The target (B, L, D) by each block's features (B, G, C)."""
-        raise NotImplementedError
 
     def forward(self, points: Tensor) -> Prediction:
         """Predict the target of clouds (B, N, 3)."""
@@ -68,14 +64,11 @@ class Student(FramePredictor):
     """The paper's: concepts that look at the features of every block, and a head."""
 
     def __init__(self, shape: StudentShape) -> None:
-        self.shape = shape
         super().__init__(shape)
-
-    def build(self) -> None:
-        """Make the concept module and the head."""
-        encoder = self.shape.encoder
-        self.concepts = ConceptModule(encoder.width, encoder.num_heads, self.shape.num_concepts)
-        self.head = build_head(self.shape)
+        self.shape = shape
+        encoder = shape.encoder
+        self.concepts = ConceptModule(encoder.width, encoder.num_heads, shape.num_concepts)
+        self.head = build_head(shape)
 
     def predict(self, features: list[Tensor]) -> Tensor:
         """The target (B, L, D) by each block's features (B, G, C)."""
@@ -90,14 +83,10 @@ class PooledStudent(FramePredictor):
     """
 
     def __init__(self, shape: PooledStudentShape) -> None:
-        self.shape = shape
         super().__init__(shape)
-
-    def build(self) -> None:
-        """Make the head."""
-        encoder = self.shape.encoder
-        times = 2 if self.shape.pool == "max_mean" else encoder.num_patches
-        self.head = FlattenHead(times * encoder.width, self.shape.head_width, self.shape.target)
+        self.shape = shape
+        times = 2 if shape.pool == "max_mean" else shape.encoder.num_patches
+        self.head = FlattenHead(times * shape.encoder.width, shape.head_width, shape.target)
 
     def predict(self, features: list[Tensor]) -> Tensor:
         """The target (B, L, D) by the last block's features (B, G, C)."""

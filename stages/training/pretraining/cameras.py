@@ -70,13 +70,17 @@ class Views:
 
     def in_view(self, points: Tensor, rows: Tensor) -> Tensor:
         """Which of the points (B, P, 3), camera-frame metres, the teacher saw: (B, P) bool."""
-        where, depth = self.project(points, rows)
-        return ((where >= 0) & (where <= 1)).all(dim=-1) & (depth > 0)
+        return inside_window(*self.project(points, rows))
 
     def turn_upright(self, points: Tensor, rows: Tensor) -> Tensor:
         """Turn points (B, P, 3) of the camera's frame so that z is up."""
         upright = self.upright[rows.to(self.upright.device)]
         return turned(points, upright)
+
+
+def inside_window(where: Tensor, depth: Tensor) -> Tensor:
+    """Which places (B, P, 2), of points at a depth (B, P) before the camera, the teacher sees: (B, P) bool."""
+    return ((where >= 0) & (where < 1)).all(dim=-1) & (depth > 0)
 
 
 def load_views(frames: Path, pairs: Pairs, crop: Crop, size: int, up: Up = "z") -> Views:

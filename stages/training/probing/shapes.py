@@ -21,6 +21,7 @@ from torch import Tensor
 from cache.scene_group import Listing
 from stages.training.networks.encoder import PointEncoder
 from stages.training.networks.shapes import EncoderShape
+from stages.training.networks.student import pooled
 from stages.training.spread import beside, spread
 from stages.training.tasks.shapes import Shapes, load_shapes
 from stages.training.weights.first_weights import SCRATCH
@@ -111,9 +112,7 @@ def _pooled(encoder: PointEncoder, shapes: Shapes, num_points: int) -> NDArray[n
     parts = []
     for points in _clouds(shapes, num_points):
         tokens = encoder(points)[0][-1]
-        parts.append(
-            torch.cat([tokens.max(dim=1).values, tokens.mean(dim=1)], dim=-1).float().cpu()
-        )
+        parts.append(pooled(tokens).float().cpu())
     return torch.cat(parts).numpy()
 
 

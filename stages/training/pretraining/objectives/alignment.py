@@ -8,14 +8,10 @@ import torch
 from torch import Tensor
 
 from stages.geometry.pointops import outside_graphs
+from stages.training.pretraining.cameras import inside_window
 
 # Of the grid in which what is nearer hides what is behind: a few drawn points in each cell.
 DEPTH_SIDE = 28
-
-
-def inside_window(where: Tensor, depth: Tensor) -> Tensor:
-    """Which places (B, P, 2), of points at a depth (B, P) before the camera, the teacher sees: (B, P) bool."""
-    return ((where >= 0) & (where < 1)).all(dim=-1) & (depth > 0)
 
 
 def cells_at(where: Tensor, side: int) -> Tensor:

@@ -25,7 +25,6 @@ from stages.training.pretraining.objectives.settings import ConceptSettings, Poo
 from stages.training.pretraining.ridge import ridge_prediction
 
 RETRIEVED = (1, 5)
-ROWS_AT_A_TIME = 256
 
 
 @dataclass(frozen=True)

@@ -21,13 +21,13 @@ from stages.training.networks.patch_student import PatchStudent
 from stages.training.networks.shapes import EncoderShape, PatchStudentShape
 from stages.training.networks.student import Prediction
 from stages.training.networks.tokenizer import make_patches
+from stages.training.pretraining.cameras import inside_window
 from stages.training.pretraining.clouds import Clouds
 from stages.training.pretraining.data import Data
 from stages.training.pretraining.measures import r_squared
 from stages.training.pretraining.objectives.alignment import (
     cells_at,
     hidden,
-    inside_window,
     nearest_patches,
 )
 from stages.training.pretraining.objectives.distillation import Target, compared, r_squared_name
@@ -36,9 +36,8 @@ from stages.training.pretraining.objectives.settings import DenseSettings, Local
 from stages.training.pretraining.ridge import patch_features, ridge_prediction
 
 ARRAY = "patches"
-RIDGE_FRAMES = (
-    1000  # whose patches a ridge regression is fitted to, and judged on; more change little
-)
+# Whose patches a ridge regression is fitted to, and judged on; more change little.
+RIDGE_FRAMES = 1000
 
 
 class Pairing(NamedTuple):

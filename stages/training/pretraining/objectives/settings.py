@@ -8,6 +8,7 @@ from stages.settings import Settings
 from stages.training.networks.shapes import HEAD_WIDTH, HeadKind
 
 Loss = Literal["mse", "cosine", "infonce"]
+DEFAULT_KIND = "concepts"  # of an objective that names none: the paper's
 FrameTarget = Literal["prefix", "clip"]
 TargetNorm = Literal["none", "standardize"]
 
@@ -118,7 +119,9 @@ class MaskPointSettings(Settings):
 
 def _kind_of(value: Any) -> str:
     """Of settings, or of what is to become some; the paper's objective if nothing is said."""
-    kind = value.get("kind", "concepts") if isinstance(value, dict) else getattr(value, "kind", "")
+    kind = (
+        value.get("kind", DEFAULT_KIND) if isinstance(value, dict) else getattr(value, "kind", "")
+    )
     return str(kind)
 
 

@@ -100,7 +100,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], Call]] = {
         lambda: JointStudent(
             JointShape(encoder=ENCODER, target=(2, 8), num_concepts=4, decoder_depth=1)
         ),
-        lambda model: of_both(model(POINTS, hidden(model.joint.masked.num_masked))),
+        lambda model: of_both(model(POINTS, hidden(model.num_masked))),
     ),
     "maskpoint": (
         lambda: MaskPointNetwork(MaskPointShape(encoder=ENCODER)),

@@ -7,11 +7,10 @@ A teacher of 4 x 4 patches sees all of a 40 x 40 image (focal length 20, middle 
 import pytest
 import torch
 
-from stages.training.pretraining.cameras import Views
+from stages.training.pretraining.cameras import Views, inside_window
 from stages.training.pretraining.objectives.alignment import (
     cells_at,
     hidden,
-    inside_window,
     nearest_patches,
 )
 
