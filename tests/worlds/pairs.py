@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from typer.testing import CliRunner
 
 from cache.card import Card
@@ -12,6 +13,10 @@ from cache.points import PointsWriter, create_store
 from cache.prefixes import write_scene
 from cache.scene_group import create_group
 from pipeline.cli import app
+from pipeline.config import load_section
+from stages.loop.loop import Outcome
+from stages.training.pretraining import pretrain
+from stages.training.pretraining.config import PretrainConfig
 
 TARGET = (3, 8)
 CLIP, PATCHES = 6, (16, 8)  # the tower's embedding, and its tokens of 4 x 4 image patches
@@ -133,3 +138,14 @@ def pretrained(root: Path) -> Path:
     said = CliRunner().invoke(app, words)
     assert said.exit_code == 0, said.output
     return root / "pretrain" / "tiny"
+
+
+def pretrain_in(world: Path, out: Path, *changes: str, **options: object) -> Outcome | None:
+    """Pre-train in a folder by the world's `small.yaml`, with `key=value` changes of it, on the CPU."""
+    said = [f"pretrain.{change}" for change in changes]
+    config = load_section(str(world / "small.yaml"), "pretrain", PretrainConfig, said)
+    return pretrain.run(
+        config, frames=world / "frames", points=world / "points.zarr",
+        store=world / "teacher" / f"{config.teacher}.zarr" if config.teacher else None,
+        out=out, device=torch.device("cpu"), **options,
+    )  # type: ignore[arg-type]  # fmt: skip

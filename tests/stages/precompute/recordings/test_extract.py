@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from cache.frames import KEPT, frames_card, iter_images, read_frames
 from cache.points import read_points
@@ -26,14 +25,6 @@ from tests.worlds.recordings import (
     make_room,
     write_recording,
 )
-
-
-@pytest.fixture(scope="module")
-def extracted(scannet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("extracted")
-    report = run(scannet, out)
-    assert (report.extracted, report.failed, report.damaged) == (4, {}, {})
-    return out
 
 
 def test_rows_say_where_each_frame_came_from(scannet: Path, extracted: Path) -> None:

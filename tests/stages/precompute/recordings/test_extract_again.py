@@ -29,14 +29,6 @@ from tests.worlds.recordings import (
 )
 
 
-@pytest.fixture(scope="module")
-def extracted(scannet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("extracted")
-    report = run(scannet, out)
-    assert (report.extracted, report.failed, report.damaged) == (4, {}, {})
-    return out
-
-
 def test_a_scene_without_its_manifest_is_not_complete(scannet: Path, tmp_path: Path) -> None:
     run(scannet, tmp_path)
     before = tree(tmp_path)

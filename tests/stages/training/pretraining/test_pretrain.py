@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from cache.checkpoint import WEIGHTS, read_arrays
 from cache.scene_group import Listing
 from pipeline.cli import app
-from pipeline.config import load_section
 from stages.loop import cost
 from stages.training.networks.student import Student
 from stages.training.pretraining import data, pretrain
@@ -25,7 +24,7 @@ from stages.training.weights.build import load_model
 from tests.conftest import REPOSITORY
 from tests.harness.running import LAST_RESORT_S, free_port, read_until, start
 from tests.worlds.objects import YAML, invoke, prepare_boxes
-from tests.worlds.pairs import SMALL_YAML, write_boxes, write_pair, write_world
+from tests.worlds.pairs import SMALL_YAML, pretrain_in, write_boxes, write_pair, write_world
 
 CPU = torch.device("cpu")
 
@@ -43,16 +42,6 @@ def sources_of(world: Path) -> Sources:
     return Sources(world / "frames", *map(Listing.read, stores), CPU)
 
 
-def run(world: Path, out: Path, *changes: str, **options: object) -> pretrain.Outcome | None:
-    config = load_section(
-        str(world / "small.yaml"), "pretrain", PretrainConfig, [f"pretrain.{c}" for c in changes]
-    )  # fmt: skip
-    return pretrain.run(
-        config, frames=world / "frames", points=world / "points.zarr",
-        store=world / "teacher" / "t.zarr", out=out, device=CPU, **options,
-    )  # type: ignore[arg-type]  # fmt: skip
-
-
 def command(world: Path, name: str, *arguments: str) -> list[str]:
     return [
         "-m", "pipeline", "pretrain", "--config", str(world / "small.yaml"), "--workspace", str(world),
@@ -61,7 +50,7 @@ def command(world: Path, name: str, *arguments: str) -> list[str]:
 
 
 def test_it_learns_what_the_points_tell(world: Path, tmp_path: Path) -> None:
-    outcome = run(world, tmp_path / "a", "training.epochs=25")
+    outcome = pretrain_in(world, tmp_path / "a", "training.epochs=25")
     assert outcome is not None
     assert outcome.finished
     assert outcome.metrics["val_r2"] > 0.1
@@ -70,7 +59,9 @@ def test_it_learns_what_the_points_tell(world: Path, tmp_path: Path) -> None:
     result = json.loads((tmp_path / "a" / "result.json").read_text())
     assert result["last"]["val_r2"] == outcome.metrics["val_r2"]
     assert result["bars"]["ridge_val_r2"] > 0.5
-    assert run(world, tmp_path / "a", "training.epochs=25") is None  # finished: nothing to do
+    assert (
+        pretrain_in(world, tmp_path / "a", "training.epochs=25") is None
+    )  # finished: nothing to do
     model = load_model(tmp_path / "a" / "last")
     assert isinstance(model, Student)
     assert model(torch.randn(2, 128, 3))[0].shape == (2, 3, 8)
@@ -89,7 +80,7 @@ def test_it_learns_what_the_points_tell(world: Path, tmp_path: Path) -> None:
     ],
 )
 def test_every_switch_trains(world: Path, tmp_path: Path, changes: tuple[str, ...]) -> None:
-    outcome = run(world, tmp_path / "a", "training.epochs=1", *changes)
+    outcome = pretrain_in(world, tmp_path / "a", "training.epochs=1", *changes)
     assert outcome is not None
     assert np.isfinite(list(outcome.metrics.values())).all()
 
@@ -98,13 +89,13 @@ def test_without_a_held_split_the_ways_out_work(tmp_path: Path) -> None:
     write_world(tmp_path, train=2, val=0)
     (tmp_path / "small.yaml").write_text(SMALL_YAML)
     with pytest.raises(ValueError, match=r"no scene of val, only 2 of train.*held_splits=\[\]"):
-        run(tmp_path, tmp_path / "a")
+        pretrain_in(tmp_path, tmp_path / "a")
     # The run that failed had not begun, so another one may take its place.
-    outcome = run(tmp_path, tmp_path / "a", "training.epochs=1", "held_splits=[]")
+    outcome = pretrain_in(tmp_path, tmp_path / "a", "training.epochs=1", "held_splits=[]")
     assert outcome is not None
     assert outcome.finished
     write_boxes(tmp_path, "held", "val", frames=4, seed=7)
-    assert run(tmp_path, tmp_path / "b", "training.epochs=1") is not None
+    assert pretrain_in(tmp_path, tmp_path / "b", "training.epochs=1") is not None
 
 
 def test_gravity_leaves_lost_poses_out(world: Path) -> None:
@@ -123,7 +114,7 @@ def test_gravity_without_any_pose_is_one_clear_error(tmp_path: Path) -> None:
     write_world(tmp_path, train=2, val=1, frames=1)  # the first frame's pose is lost
     (tmp_path / "small.yaml").write_text(SMALL_YAML)
     with pytest.raises(ValueError, match=r"none of the 2 frames of train has a pose.*frame=camera"):
-        run(tmp_path, tmp_path / "a", "frame=gravity")
+        pretrain_in(tmp_path, tmp_path / "a", "frame=gravity")
 
 
 def test_a_floor_that_is_not_level_is_said(tmp_path: Path) -> None:
@@ -136,9 +127,9 @@ def test_a_floor_that_is_not_level_is_said(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").write_text(SMALL_YAML)
     said: list[str] = []
     changes = ("frame=gravity", "training.epochs=1", "training.batch=4", "num_points=64")
-    assert run(tmp_path, tmp_path / "a", *changes, say=said.append) is not None
+    assert pretrain_in(tmp_path, tmp_path / "a", *changes, say=said.append) is not None
     assert said == []
-    assert run(tmp_path, tmp_path / "b", *changes, "up=y", say=said.append) is not None
+    assert pretrain_in(tmp_path, tmp_path / "b", *changes, "up=y", say=said.append) is not None
     assert "with up: y the floor is not level" in said[0]
     assert said[0].endswith("--set pretrain.up=z")
 
@@ -160,8 +151,8 @@ def test_on_a_cpu_a_long_run_must_be_asked_for(
 ) -> None:
     monkeypatch.setattr(cost, "PATIENCE_S", 0.0)
     with pytest.raises(ValueError, match=r"no GPU here, .* 4 epochs of 80 would .* --device cpu"):
-        run(world, tmp_path / "a", patient=False)
-    assert run(world, tmp_path / "a", "training.epochs=4", patient=True) is not None
+        pretrain_in(world, tmp_path / "a", patient=False)
+    assert pretrain_in(world, tmp_path / "a", "training.epochs=4", patient=True) is not None
 
 
 def test_what_does_not_belong_together_is_refused(world: Path, tmp_path: Path) -> None:
@@ -172,7 +163,7 @@ def test_what_does_not_belong_together_is_refused(world: Path, tmp_path: Path) -
     with pytest.raises(
         ValueError, match=r"scene0009_00 is missing, though .* run teacher-cache again"
     ):
-        run(tmp_path, tmp_path / "a")
+        pretrain_in(tmp_path, tmp_path / "a")
     with pytest.raises(ValueError, match=r"no teacher's store; run teacher-cache"):
         pretrain.run(
             PretrainConfig(), frames=world / "frames", points=world / "points.zarr",
@@ -324,20 +315,20 @@ def test_what_a_kill_left_undone_is_made_by_the_next_call(tmp_path: Path) -> Non
 
 def test_a_run_that_never_began_holds_no_name(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="a batch of 1000 is more than the 80 training rows"):
-        run(world, tmp_path / "runs" / "a", "training.batch=1000")
+        pretrain_in(world, tmp_path / "runs" / "a", "training.batch=1000")
     assert list(tmp_path.iterdir()) == []
-    assert run(world, tmp_path / "runs" / "a", "training.epochs=1") is not None
+    assert pretrain_in(world, tmp_path / "runs" / "a", "training.epochs=1") is not None
 
 
 def test_more_held_rows_than_a_ridge_regression_is_fitted_to(
     world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data, "RIDGE_ROWS", 12)
-    outcome = run(world, tmp_path / "a", "training.epochs=1", "held_splits=[train]")
+    outcome = pretrain_in(world, tmp_path / "a", "training.epochs=1", "held_splits=[train]")
     assert outcome is not None
     assert "ridge_val_r2" in json.loads((tmp_path / "a" / "result.json").read_text())["bars"]
 
 
 def test_infonce_needs_the_whole_batch(world: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the batch cannot be split"):
-        run(world, tmp_path / "a", "objective.loss=infonce", "training.accumulate=2")
+        pretrain_in(world, tmp_path / "a", "objective.loss=infonce", "training.accumulate=2")

@@ -19,7 +19,6 @@ from pipeline.config import load_section
 from stages.loop.loop import Outcome
 from stages.sharing.exported import export_student
 from stages.training.networks.shapes import EncoderShape
-from stages.training.pretraining import pretrain
 from stages.training.pretraining.config import PretrainConfig
 from stages.training.weights.build import load_model
 from stages.training.weights.first_weights import load_initial
@@ -27,7 +26,7 @@ from stages.training.weights.frozen import load_encoder
 from tests.conftest import REPOSITORY
 from tests.harness.running import free_port
 from tests.worlds.objectives import OBJECTIVES
-from tests.worlds.pairs import CLIP, SMALL_YAML, write_world
+from tests.worlds.pairs import CLIP, SMALL_YAML, pretrain_in, write_world
 
 CPU = torch.device("cpu")
 
@@ -46,12 +45,7 @@ def config_of(world: Path, *changes: str) -> PretrainConfig:
 
 
 def run(world: Path, out: Path, *changes: str, **options: object) -> Outcome:
-    config = config_of(world, *changes)
-    outcome = pretrain.run(
-        config, frames=world / "frames", points=world / "points.zarr",
-        store=world / "teacher" / f"{config.teacher}.zarr" if config.teacher else None,
-        out=out, device=CPU, **options,
-    )  # type: ignore[arg-type]  # fmt: skip
+    outcome = pretrain_in(world, out, *changes, **options)
     assert outcome is not None
     return outcome
 
