@@ -48,9 +48,7 @@ class Learner:
             self.model.named_parameters(), task.rate_of, decay_all=config.weight_decay_on == "all"
         )
         kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-        self.optimizer = kind(
-            groups, lr=config.lr, weight_decay=config.weight_decay, fused=device.type == "cuda"
-        )
+        self.optimizer = kind(groups, lr=config.lr, weight_decay=config.weight_decay, fused=True)
 
     @property
     def judged(self) -> nn.Module:

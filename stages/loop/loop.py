@@ -28,6 +28,7 @@ from stages.loop.random_numbers import Draws, epoch_order, seed_of
 from stages.loop.stopping import Stop, listening
 from stages.loop.task import Task, Terms
 from stages.machine.device import autocast_dtype
+from stages.machine.memory import keep_freed_memory
 from stages.machine.progress import Progress
 
 SAVE_INTERVAL_S = 300.0  # what a kill can cost, looked at after each step
@@ -330,5 +331,7 @@ def train(
     Raises NonFiniteError; CardError if the folder's checkpoint does not fit; ValueError if the batch
     cannot be split or is larger than the data.
     """
+    if device.type == "cpu":
+        keep_freed_memory()
     loop = Loop(task, config, folder, device, processes)
     return loop.run(stop_after_epoch=stop_after_epoch)
