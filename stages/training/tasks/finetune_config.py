@@ -1,12 +1,17 @@
 """What every downstream task is told."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from stages.loop.loop_config import LoopConfig
 from stages.settings import Settings
 from stages.training.networks.shapes import EncoderShape
+
+
+def listed() -> Any:
+    """A file that says what of the training data counts, all of it without one; not named if it is not given."""
+    return Field(None, exclude_if=lambda path: path is None)
 
 
 class FinetuneConfig(Settings):

@@ -98,7 +98,7 @@ def _load_theirs(path: Path) -> Initial:
         with torch.serialization.safe_globals(PLAIN):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path}: no PyTorch checkpoint of tensors: {_reason(error)}") from None
+        raise ValueError(f"{path}: no PyTorch checkpoint of tensors: {why_unread(error)}") from None
     for key in ("base_model", "model_state_dict", "model"):
         if isinstance(found, dict) and isinstance(found.get(key), dict):
             found = found[key]
@@ -116,7 +116,7 @@ def _load_theirs(path: Path) -> Initial:
     return Initial(path.name, tensors, mapped.dropped, _shape_of(mapped.encoder))
 
 
-def _reason(error: Exception) -> str:
+def why_unread(error: Exception) -> str:
     """What torch found, without its advice to load files that may run code."""
     said = str(error).rpartition("WeightsUnpickler error:")[2]
     lines = [line.strip() for line in said.splitlines() if line.strip()]

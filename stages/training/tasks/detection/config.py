@@ -1,5 +1,6 @@
 """What detection is told."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -8,7 +9,7 @@ from stages.geometry.cloud_input import Normalisation
 from stages.loop.loop_config import LoopConfig
 from stages.settings import Settings
 from stages.training.networks.shapes import DetrEncoderShape, EncoderShape
-from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.finetune_config import FinetuneConfig, listed
 from stages.training.tasks.kinds import Description
 
 
@@ -41,6 +42,7 @@ class DetectionConfig(FinetuneConfig):
     num_queries: int = Field(256, ge=1)
     dropout: float = Field(0.1, ge=0, lt=1)
     head_dropout: float = Field(0.3, ge=0, lt=1)
+    scenes: Path | None = listed()  # to learn from, a name a line
     vertices: Literal["all", "votenet_50k"] = "all"
     num_points: int = Field(40_000, ge=64)
     augment: bool = True

@@ -7,6 +7,7 @@ turned boxes stay aligned to the axes, and grow. In the test only the draw, whic
 import math
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -69,13 +70,14 @@ def load_scenes(
     split: str,
     device: torch.device,
     vertices: Literal["all", "votenet_50k"] = "all",
+    only: Path | None = None,
 ) -> Scenes:
-    """Read the annotated scenes of a split. Raises ValueError if there is none.
+    """Read the annotated scenes of a split, all or those that `only` lists. Raises ValueError if there is none.
 
     `votenet_50k` keeps 50,000 random vertices of a scene, the same in every run, as VoteNet's
     exported arrays have it and so 3DETR's published numbers.
     """
-    names, classes = annotated(store, (split,)), scene_set(store).detection
+    names, classes = annotated(store, (split,), only), scene_set(store).detection
     points, boxes, labels = [], [], []
     for scene_id in names:
         scan = read_scan(store.path, scene_id, store.members[scene_id])

@@ -35,7 +35,7 @@ SHOWN, SHOWN_POINTS = 3, 6000
 
 def inputs(config: DetectionConfig, store: Listing) -> dict[str, str]:
     """Fingerprints of the scenes that are learned from, and judged on."""
-    return scan_inputs(store, ("train",))
+    return scan_inputs(store, ("train",), config.scenes)
 
 
 def measure(config: DetectionConfig, store: Listing, device: torch.device) -> Measure:
@@ -48,7 +48,8 @@ def build(
     config: DetectionConfig, store: Listing, initial: Initial, device: torch.device
 ) -> Downstream:
     """Read the scenes and make the task."""
-    train, test = (load_scenes(store, split, device, config.vertices) for split in ("train", HELD))
+    train = load_scenes(store, "train", device, config.vertices, config.scenes)
+    test = load_scenes(store, HELD, device, config.vertices)
     torch.manual_seed(config.training.seed)
     shape = DetectorShape(
         kind=config.kind,

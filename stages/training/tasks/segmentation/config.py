@@ -1,5 +1,6 @@
 """What semantic segmentation is told."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -7,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from stages.geometry.cloud_input import Normalisation
 from stages.loop.loop_config import LoopConfig
 from stages.training.networks.shapes import NEIGHBORS, EncoderShape
-from stages.training.tasks.finetune_config import FinetuneConfig
+from stages.training.tasks.finetune_config import FinetuneConfig, listed
 from stages.training.tasks.kinds import Description
 
 
@@ -17,6 +18,8 @@ class SegmentationConfig(FinetuneConfig):
     data: str = "scannet"  # the name of a prepared set of scans
     model: Literal["transformer", "dgcnn", "pointnet2"] = "transformer"
     splits: tuple[str, ...] = ("train",)
+    scenes: Path | None = listed()  # of these splits, a name a line
+    points: Path | None = listed()  # the vertices that have a label, by scene
     encoder: EncoderShape = EncoderShape(num_patches=256)
     norm_input: Normalisation = "unit_sphere"  # of the transformer
     head_widths: tuple[int, int] = (512, 256)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from cache.scene_set import Classes
 from stages.loop.random_numbers import Draws
 from stages.training.augment import turned
 from stages.training.tasks.scans import annotated, scene_set
-from stages.training.tasks.segmentation.scores import classes_of
+from stages.training.tasks.segmentation.labelled_points import kept, read_labelled_points
+from stages.training.tasks.segmentation.scores import UNLABELLED, classes_of
 
 
 @dataclass(frozen=True)
@@ -55,15 +57,33 @@ class Scenes:
         return self.vertices[together], self.label[together]
 
 
-def load_scenes(store: Listing, splits: tuple[str, ...], device: torch.device) -> Scenes:
-    """Read the annotated scenes of some splits. Raises ValueError if there is none."""
-    names, classes = annotated(store, splits), scene_set(store).segmentation
+def load_scenes(
+    store: Listing,
+    splits: tuple[str, ...],
+    device: torch.device,
+    *,
+    only: Path | None = None,
+    points: Path | None = None,
+) -> Scenes:
+    """Read the annotated scenes of some splits, all or those that the file `only` lists.
+
+    Of the vertices, those that the file `points` does not list lose their label. Raises ValueError if
+    there is no scene, or if a list does not fit.
+    """
+    names, classes = annotated(store, splits, only), scene_set(store).segmentation
+    listed = read_labelled_points(points) if points else None
     vertices, labels = [], []
     for name in names:
         scan = read_scan(store.path, name, store.members[name])
         assert scan.semantic is not None
         vertices.append(scan.vertices)
-        labels.append(classes_of(scan.semantic, classes.ids))
+        label = classes_of(scan.semantic, classes.ids)
+        if listed is not None:
+            if name not in listed:
+                raise ValueError(f"{points}: has no points of {name}, which is learned from")
+            is_listed = kept(listed[name], len(label), f"{points}: {name}")
+            label = np.where(is_listed, label, np.int8(UNLABELLED))
+        labels.append(label)
     count = torch.tensor([len(item) for item in vertices])
     return Scenes(
         torch.from_numpy(np.concatenate(vertices)).to(device),

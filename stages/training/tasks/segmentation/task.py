@@ -19,6 +19,7 @@ from stages.training.tasks.downstream import Downstream, frozen_modules, rate_of
 from stages.training.tasks.kinds import Measure, Work
 from stages.training.tasks.scans import HELD, scan_inputs
 from stages.training.tasks.segmentation.config import SegmentationConfig
+from stages.training.tasks.segmentation.labelled_points import list_fingerprint
 from stages.training.tasks.segmentation.scenes import Scenes, augmented, load_scenes
 from stages.training.tasks.segmentation.scores import (
     UNLABELLED,
@@ -35,8 +36,11 @@ SHOWN, SHOWN_POINTS = 3, 10_000
 
 
 def inputs(config: SegmentationConfig, store: Listing) -> dict[str, str]:
-    """Fingerprints of the scenes that are learned from, and judged on."""
-    return scan_inputs(store, config.splits)
+    """Fingerprints of the scenes that are learned from, and judged on, and of a list of points."""
+    found = scan_inputs(store, config.splits, config.scenes)
+    if config.points:
+        found["points"] = list_fingerprint(config.points)
+    return found
 
 
 def measure(config: SegmentationConfig, store: Listing, device: torch.device) -> Measure:
@@ -49,7 +53,7 @@ def build(
     config: SegmentationConfig, store: Listing, initial: Initial, device: torch.device
 ) -> Downstream:
     """Read the scenes and make the task."""
-    train = load_scenes(store, config.splits, device)
+    train = load_scenes(store, config.splits, device, only=config.scenes, points=config.points)
     test = load_scenes(store, (HELD,), device)
     torch.manual_seed(config.training.seed)
     model, about, depth = _model(config, len(train.classes), initial)
