@@ -94,6 +94,11 @@ class Workspace:
         return self.root / "finetune" / f"{name}.json"
 
     @property
+    def study(self) -> Path:
+        """What the study makes on its way, and the world in which it chooses learning rates."""
+        return self.root / "study"
+
+    @property
     def figures(self) -> Path:
         """Pictures for people."""
         return self.root / "report" / "figures"

@@ -24,6 +24,7 @@ from pipeline.commands.pretrain import pretrain
 from pipeline.commands.pretrain_all import pretrain_all
 from pipeline.commands.probe import probe
 from pipeline.commands.sample import sample
+from pipeline.commands.study import study
 from pipeline.commands.teacher_cache import teacher_cache
 from pipeline.commands.teacher_train import teacher_train
 from pipeline.commands.variants import variants
@@ -66,6 +67,7 @@ app.command("teacher-cache")(teacher_cache)
 app.command("pretrain")(pretrain)
 app.command("pretrain-all")(pretrain_all)
 app.command("variants")(variants)
+app.command("study")(study)
 app.command("prepare")(prepare)
 app.command("finetune")(finetune)
 app.command("finetune-all")(finetune_all)

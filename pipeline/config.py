@@ -26,6 +26,7 @@ SECTIONS = (
     "teacher_train",
     "pretrain",
     "prepare",
+    "study",
     *(task.value for task in TaskName),
 )
 

@@ -17,8 +17,9 @@ from pipeline.commands.options import (
     exit_if_stopped,
     open_device,
 )
+from pipeline.plans.arms import OURS
 from pipeline.plans.plan import run_plan
-from pipeline.plans.pretrain_all import OURS, Variants
+from pipeline.plans.pretrain_all import Variants
 from pipeline.probes import SEEDS
 from pipeline.variants import all_variants
 from stages.machine.shares import own_share
@@ -58,16 +59,16 @@ def pretrain_all(
             "pretrain-all is one process; under torchrun run pretrain -c CONFIG+VARIANT for each, whose "
             "runs pretrain-all then finds finished"
         )
-    variants = {variant.name: variant for variant in (OURS, *all_variants())}
-    names = only.split(",") if only else list(variants)
+    known = [variant.name for variant in (OURS, *all_variants())]
+    names = only.split(",") if only else known
     for name in names:
-        if name not in variants:
-            raise ConfigError(f"--only {name}: no such variant; known are {', '.join(variants)}")
+        if name not in known:
+            raise ConfigError(f"--only {name}: no such variant; known are {', '.join(known)}")
     plan = Variants(
         choices, results or paths.all_pretrained / RESULTS, open_device(device), seeds,
         patient=device != "auto",
     )  # fmt: skip
-    progress = run_plan([plan.step(variants[name]) for name in names], typer.echo)
+    progress = run_plan([plan.step(name) for name in names], typer.echo)
     typer.echo(
         f"pretrain-all: {len(progress.done)} finished now, {len(progress.before)} before; lines in "
         f"{plan.results}"

@@ -9,7 +9,8 @@ from cache.results import read_cells
 from pipeline.choices import Choices
 from pipeline.commands.options import DEFAULT_ROOT, Debug, Root
 from pipeline.commands.pretrain_all import RESULTS, Results
-from pipeline.plans.pretrain_all import OURS, STUDY
+from pipeline.plans.arms import OURS
+from pipeline.plans.pretrain_all import STUDY
 from pipeline.variants import Variant, all_variants
 from stages.training.spread import said
 

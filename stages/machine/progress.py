@@ -59,6 +59,15 @@ def outlive_readers() -> None:
         sys.stderr = lasting(sys.stderr)
 
 
+_silent = False
+
+
+def silence() -> None:
+    """Show no progress in this process any more: it is one of several, whose parent shows theirs."""
+    global _silent
+    _silent = True
+
+
 class Progress:
     """Counts `unit`s towards `total` on stderr, whether it is read or not; a context manager."""
 
@@ -67,7 +76,7 @@ class Progress:
         self._last_line = time.monotonic()
         self._first: tuple[float, int] | None = None  # when something was done first, and how much
         self._bar: Bar | None = None
-        self._stream = lasting(sys.stderr)
+        self._stream = lasting(None if _silent else sys.stderr)
         if self._stream.isatty():
             columns = (
                 TextColumn("{task.description}"),

@@ -7,7 +7,7 @@ the points' positions tell; both over several seeds: of the points that are draw
 steps, of the random ones also of weights.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def probe_run(
     last = by_epoch[max(by_epoch)]
     shape, normalisation = load_encoder(last, wanted).shape, input_of(read_meta(Path(last)))
     views = [View(num_points, normalisation.normalisation, seed) for seed in range(seeds)]
-    random = [probe(_random(shape, train, view, device), train, held, view) for view in views]
+    random = [probe(random_encoder(shape, train, view), train, held, view) for view in views]
     say(f"  {'random weights':<16} {_said(_over(random))}")
     curve = []
     for epoch, source in sorted(by_epoch.items()):
@@ -104,10 +104,11 @@ def _checkpoints(run: Path) -> dict[int, str]:
     return {int(read_meta(folder).position["epoch"]): str(folder) for folder in folders}
 
 
-def _random(shape: EncoderShape, train: Scenes, view: View, device: torch.device) -> PointEncoder:
-    encoder = load_encoder(SCRATCH, shape, view.seed).to(device)
-    parts = torch.arange(len(train)).split(ROWS_AT_A_TIME)
-    settle_norms(encoder, (shown(train, rows, view)[0] for rows in parts))
+def random_encoder(shape: EncoderShape, scenes: Scenes, view: View) -> PointEncoder:
+    """A backbone with random weights of the view's seed, whose norms have seen the scenes."""
+    encoder = load_encoder(SCRATCH, shape, view.seed).to(scenes.vertices.device)
+    parts = torch.arange(len(scenes)).split(ROWS_AT_A_TIME)
+    settle_norms(encoder, (shown(scenes, rows, view)[0] for rows in parts))
     return encoder
 
 
@@ -121,17 +122,8 @@ def _said(measures: Mapping[str, Any]) -> str:
 
 def probe(encoder: PointEncoder, train: Scenes, held: Scenes, view: View) -> dict[str, float]:
     """Mean IoU and accuracy on one seeded draw of each held scan."""
-    features, label = _training_rows(encoder, train, view)
-    mean, std = features.float().mean(dim=0), features.float().std(dim=0).clamp(min=1e-6)
-    layer = learn((features.float() - mean) / std, label, len(train.classes), view.seed)
-    num_classes = len(held.classes)
-    counts = no_counts(num_classes)
-    for rows in torch.arange(len(held)).split(ROWS_AT_A_TIME):
-        found, true = features_of(encoder, held, rows, view)
-        with torch.no_grad():
-            predicted = layer((found - mean) / std).argmax(dim=-1)
-        counts += confusion(true, predicted, num_classes).cpu()
-    return scores_of(counts)
+    rows = known(encoder, train, view)
+    return scores_of(judged([learned(rows, train, view.seed)], encoder, held, view)[0])
 
 
 def shown(scenes: Scenes, rows: Tensor, view: View) -> tuple[Tensor, Tensor]:
@@ -153,30 +145,98 @@ def features_of(
     return interpolate(points, patches.centers, outputs[-1]).float(), label
 
 
-def _training_rows(encoder: PointEncoder, scenes: Scenes, view: View) -> tuple[Tensor, Tensor]:
-    """Features (M, C), in half precision, and classes (M,) of some labelled points of each scene."""
-    features, labels = [], []
+@dataclass(frozen=True)
+class Known:
+    """Labelled points of training scans: features (M, C) in half precision, classes (M,), their scenes' rows (M,)."""
+
+    features: Tensor
+    label: Tensor
+    scene: Tensor
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A linear layer, and by what features are standardised before it, (C,) each."""
+
+    layer: nn.Linear
+    mean: Tensor
+    std: Tensor
+
+    @torch.no_grad()
+    def classes(self, features: Tensor) -> Tensor:
+        """The class of each feature (..., C)."""
+        found: Tensor = self.layer((features - self.mean) / self.std).argmax(dim=-1)
+        return found
+
+
+def known(encoder: PointEncoder, scenes: Scenes, view: View) -> Known:
+    """Features of some labelled points of each scene."""
+    features, labels, places = [], [], []
     for rows in torch.arange(len(scenes)).split(ROWS_AT_A_TIME):
         found, label = features_of(encoder, scenes, rows, view)
-        for own, kinds in zip(found, label, strict=True):
+        for row, own, kinds in zip(rows.tolist(), found, label, strict=True):
             # The points were drawn in random order already.
             chosen = (kinds != UNLABELLED).nonzero()[:POINTS_A_SCENE, 0]
             features.append(own[chosen].half())
             labels.append(kinds[chosen].long())
-    if not any(len(own) for own in labels):
+            places.append(torch.full((len(chosen),), row, device=chosen.device))
+    return Known(torch.cat(features), torch.cat(labels), torch.cat(places))
+
+
+def learned(
+    rows: Known,
+    scenes: Scenes,
+    seed: int,
+    *,
+    rate: float = RATE,
+    steps: int = STEPS,
+    of: Sequence[int] | None = None,
+) -> Learned:
+    """What a linear layer learns from points of all scenes, or of some rows of them.
+
+    Raises ValueError if none of them is of a judged class.
+    """
+    features, label = rows.features, rows.label
+    if of is not None:
+        is_wanted = torch.isin(rows.scene, torch.tensor(of, device=rows.scene.device))
+        features, label = features[is_wanted], label[is_wanted]
+    if not len(label):
         raise ValueError("no vertex of the training scans is of one of the judged classes")
-    return torch.cat(features), torch.cat(labels)
+    features = features.float()
+    mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
+    layer = learn((features - mean) / std, label, len(scenes.classes), seed, rate, steps)
+    return Learned(layer, mean, std)
 
 
-def learn(features: Tensor, label: Tensor, num_classes: int, seed: int) -> nn.Linear:
+def judged(
+    layers: Sequence[Learned], encoder: PointEncoder, held: Scenes, view: View
+) -> list[Tensor]:
+    """The confusion (K, K + 1) of each layer on one seeded draw of each held scan, seen once for all of them."""
+    num_classes = len(held.classes)
+    counts = [no_counts(num_classes) for _ in layers]
+    for rows in torch.arange(len(held)).split(ROWS_AT_A_TIME):
+        found, true = features_of(encoder, held, rows, view)
+        for own, layer in zip(counts, layers, strict=True):
+            own += confusion(true, layer.classes(found), num_classes).cpu()
+    return counts
+
+
+def learn(
+    features: Tensor,
+    label: Tensor,
+    num_classes: int,
+    seed: int,
+    rate: float = RATE,
+    steps: int = STEPS,
+) -> nn.Linear:
     """Fit a linear layer to standardised features (M, C) by cross entropy, with AdamW."""
     generator = torch.Generator().manual_seed(seed)
     layer = nn.Linear(features.shape[1], num_classes).to(features.device)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
-    optimizer = torch.optim.AdamW(layer.parameters(), lr=RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
-    for _ in range(STEPS):
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=rate, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
         rows = torch.randint(len(features), (min(BATCH, len(features)),), generator=generator)
         rows = rows.to(features.device)
         optimizer.zero_grad(set_to_none=True)
