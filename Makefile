@@ -22,9 +22,12 @@ MARKED = $(foreach word,$(subst ','\'',$(SET)),$(if $(call is_change,$(word)),@@
 CHANGES = $(if $(strip $(SET)),$(subst ^' ,,^$(subst $(SPACE)@@,' --set ',$(SPACE)$(patsubst @@@@%,@@%,@@$(MARKED)))'))
 COMMON = --config "$(CONFIG)" --workspace "$(WORKSPACE)" $(CHANGES) $(ARGS)
 DEMO := workspace/demo
+# Of study: core or full, and its own workspace, since it makes a sample world there
+STUDY ?= core
+STUDY_WORKSPACE ?= workspace/study
 
 .DEFAULT_GOAL := help
-.PHONY: help install extract teacher-cache pretrain pretrain-all prepare finetune-all demo test test-slow test-stress check bench clean
+.PHONY: help install extract teacher-cache pretrain pretrain-all prepare finetune-all demo study test test-slow test-stress check bench clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -32,6 +35,7 @@ help: ## This list
 	@echo "  Variables, on the command line or in the environment:"
 	@echo "    CONFIG=paper|demo|FILE  WORKSPACE=DIR"
 	@echo "    SCANNET=DIR  MODELNET40=DIR  SHAPENETPART=DIR        data sets"
+	@echo "    STUDY=core|full  STUDY_WORKSPACE=DIR                  of study"
 	@echo "    INIT=DIR|FILE|scratch  NAME=name  SEEDS=n            of finetune-all"
 	@echo "    SET=\"extract.seed=1 teacher.source=/my weights/c.pt\"  changes; values may have spaces"
 	@echo "    ARGS=\"--workers 4\"                                  any options of the command"
@@ -84,6 +88,9 @@ demo: install ## The whole pipeline on the built-in sample world, offline, on a 
 	$(DISTILL3D) contact-sheet --workspace $(DEMO)
 	@echo "demo: done. What frozen features know stands beside random weights above; the four tasks ran once each, which"
 	@echo "shows that they run and not what pre-training gives them. Pictures: $(DEMO)/report/figures and the runs' folders"
+
+study: install ## Does pre-training help where labels are few? In the sample world; STUDY=core or full, hours
+	$(DISTILL3D) study --config $(if $(filter full,$(STUDY)),study_full,study) --workspace "$(STUDY_WORKSPACE)" $(CHANGES) $(ARGS)
 
 test: install ## All tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 8 $(ARGS)

@@ -17,6 +17,7 @@ COMMANDS = {
     "pretrain": "pretrain --device cpu {c} {w}",
     "pretrain-all": "pretrain-all --only pointmae --device cpu {c} {w}",
     "variants": "variants {w}",
+    "study": "study --show {c} {w}",
     "probe of frames": "probe {root}/pretrain/tiny --data frames --seeds 1 --device cpu {c} {w}",
     "finetune": "finetune parts --device cpu {c} {w}",
     "finetune-all": "finetune-all --init scratch --name all --device cpu {c} {w}",
