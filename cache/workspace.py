@@ -45,6 +45,11 @@ class Workspace:
         """Points of all scenes, one Zarr group."""
         return self.root / "points.zarr"
 
+    @property
+    def frame_labels(self) -> Path:
+        """Which objects the kept frames show."""
+        return self.root / "labels.parquet"
+
     def teacher(self, name: str) -> Path:
         """A teacher that teacher-train made."""
         return self.root / "teacher" / name

@@ -16,6 +16,7 @@ from pipeline.commands.extract import extract
 from pipeline.commands.finetune import finetune
 from pipeline.commands.finetune_all import finetune_all
 from pipeline.commands.inspect import inspect
+from pipeline.commands.label_frames import label_frames
 from pipeline.commands.options import STOPPED, Failure, is_first_process
 from pipeline.commands.pack_sens import pack_sens
 from pipeline.commands.predict import predict
@@ -62,6 +63,7 @@ def common(
 app.callback()(common)
 app.command("sample")(sample)
 app.command("extract")(extract)
+app.command("label-frames")(label_frames)
 app.command("teacher-train")(teacher_train)
 app.command("teacher-cache")(teacher_cache)
 app.command("pretrain")(pretrain)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -12,8 +12,12 @@ from pipeline.words import counted
 from stages.settings import ConfigError
 from stages.training.spread import said
 
+if TYPE_CHECKING:
+    from stages.training.pretraining.rebuilding import Frames
+
 OBJECTS, SCANS = "modelnet40", "scannet"  # what closes a pre-training, where it is prepared
 FRAMES = "frames"  # the extracted frames themselves, on which patches are rebuilt
+VIEWS = "views"  # what these frames show
 SEEDS = 3
 
 
@@ -96,32 +100,77 @@ def probe_scans(run: Path, data: str, device: str, seeds: int, choices: Choices)
 
 def probe_frames(run: Path, device: str, seeds: int, choices: Choices) -> None:
     """Probe how masked patches of extracted frames are rebuilt, say it, and keep it in a run's folder."""
+    frames = _load_frames(run, device, choices, FRAMES)
+
+    from stages.machine.device import choose_device
+    from stages.training.pretraining.rebuilding import probe
+
+    typer.echo(
+        f"probe of {run} on {FRAMES}, Chamfer distance of masked patches rebuilt, {counted(seeds, 'seed')}:"
+    )
+    found = probe(str(run), frames, seeds=seeds, device=choose_device(device), say=typer.echo)
+    _keep(run, FRAMES, found)
+    _print_measures(found)
+
+
+def probe_views(run: Path, device: str, seeds: int, choices: Choices) -> None:
+    """Probe which objects a whole cloud's feature tells of, say it, and keep it in a run's folder."""
+    frames = _load_frames(run, device, choices, VIEWS)
+
+    from cache.frame_labels import read_frame_labels
+    from cache.scannet_classes import nyu40_name
+    from stages.machine.device import choose_device
+    from stages.training.pretraining.in_view import probe
+
+    paths = choices.paths
+    labels = read_frame_labels(paths.frame_labels)
+    typer.echo(
+        f"probe of {run} on {VIEWS}: which objects are in view, linearly from one feature of the cloud, "
+        f"{counted(seeds, 'seed')}:"
+    )
+    found = probe(
+        str(run), frames, labels, manifests=paths.frames, seeds=seeds, device=choose_device(device)
+    )
+    _keep(run, VIEWS, found)
+    _print_measures(found)
+    typer.echo(f"  chance {found['chance']:.4f}; average precision by class, of these held frames:")
+    for number, own in sorted(found["by_class"].items(), key=lambda item: -item[1]["trained"]):
+        typer.echo(
+            f"  {nyu40_name(int(number)):<16} {own['trained']:<18.4f} {own['random']:<18.4f} {'':<18} "
+            f"{own['geometry']:<18.4f} {own['held_frames']}"
+        )
+
+
+def _load_frames(run: Path, device: str, choices: Choices, data: str) -> "Frames":
+    """Training and held frames as a run's weights know them. Raises ConfigError."""
     from stages.training.pretraining.config import PretrainConfig
 
     shown = choices.section("pretrain", PretrainConfig).without_targets()
     if not shown.splits or not shown.held_splits:
-        raise ConfigError("probe --data frames needs pretrain.splits and pretrain.held_splits")
+        raise ConfigError(f"probe --data {data} needs pretrain.splits and pretrain.held_splits")
 
-    from cache.runs import probe_file, read_card, write_json
     from cache.scene_group import Listing
     from stages.machine.device import choose_device
     from stages.training.pretraining.clouds import Sources, load_clouds
-    from stages.training.pretraining.rebuilding import Frames, as_learned, probe
+    from stages.training.pretraining.rebuilding import Frames, as_learned
 
     shown = as_learned(shown, run)
-    paths, where = choices.paths, choose_device(device)
-    sources = Sources(paths.frames, Listing.read(paths.points), None, where)
+    sources = Sources(
+        choices.paths.frames, Listing.read(choices.paths.points), None, choose_device(device)
+    )
     train, held = (
         load_clouds(shown, splits, sources, what="frames")
         for splits in (shown.splits, shown.held_splits)
     )
-    typer.echo(
-        f"probe of {run} on {FRAMES}, Chamfer distance of masked patches rebuilt, {counted(seeds, 'seed')}:"
-    )
-    found = probe(str(run), Frames(train, held), seeds=seeds, device=where, say=typer.echo)
+    return Frames(train, held)
+
+
+def _keep(run: Path, data: str, found: Mapping[str, Any]) -> None:
+    """Keep what a probe found in a run's folder; a checkpoint's has no place for it."""
+    from cache.runs import probe_file, read_card, write_json
+
     if read_card(run) is not None:
-        write_json(probe_file(run, FRAMES), found)
-    _print_measures(found)
+        write_json(probe_file(run, data), found)
 
 
 def _print(found: Mapping[str, Any], source: str, data: str) -> None:
@@ -133,7 +182,10 @@ def _print(found: Mapping[str, Any], source: str, data: str) -> None:
 
 
 def _print_measures(found: Mapping[str, Any]) -> None:
-    columns = {"trained": "these weights", "random": "random weights", "difference": "difference"}
+    columns = {
+        "trained": "these weights", "random": "random weights", "difference": "difference",
+        "geometry": "32 plain numbers",
+    }  # fmt: skip
     arms = next(iter(found["measures"].values()))
     typer.echo(f"  {'':<16} " + " ".join(f"{columns[arm]:<18}" for arm in arms))
     for name, measure in found["measures"].items():

@@ -20,10 +20,12 @@ from pipeline.probes import (
     FRAMES,
     OBJECTS,
     SEEDS,
+    VIEWS,
     is_of_scans,
     probe_frames,
     probe_objects,
     probe_scans,
+    probe_views,
 )
 from stages.settings import ConfigError
 
@@ -36,7 +38,7 @@ def probe(
     data: Annotated[
         str,
         typer.Option(
-            help=f"A prepared classification set, one of scans, such as scannet, or {FRAMES}."
+            help=f"A prepared classification set, one of scans, such as scannet, {FRAMES}, or {VIEWS}."
         ),
     ] = OBJECTS,
     seeds: Annotated[
@@ -52,7 +54,8 @@ def probe(
 
     Of shapes: few-shot episodes of a linear SVM, and all labels. Of scans: a linear layer over each
     point's features, for every checkpoint that a pre-training kept. Of extracted frames: how well masked
-    patches are rebuilt, by a random decoder and by one that is fitted. Random weights stand beside all.
+    patches are rebuilt, by a random decoder and by one that is fitted. Of views: which objects the frames
+    show (label-frames), read from one feature of the whole cloud. Random weights stand beside all.
     """
     choices = Choices.of(config, overrides, workspace)
     if source:
@@ -63,15 +66,19 @@ def probe(
         raise ConfigError(
             f"{choices.paths.all_pretrained}: not there; run pretrain first, or name a run"
         )
-    on_frames = data == FRAMES
+    on_frames = data in (FRAMES, VIEWS)
     if on_frames:
         need(choices.paths.points, "run extract first, or copy it here")
+    if data == VIEWS:
+        need(choices.paths.frame_labels, "run label-frames first, or copy it here")
     on_scans = not on_frames and is_of_scans(data, choices)
     if source and (on_scans or on_frames) and not Path(source).is_dir():
         raise ConfigError(f"{source}: expected the folder of a run or of a checkpoint of ours")
     source = source or configured_start(choices)
     open_device(device)
-    if on_frames:
+    if data == VIEWS:
+        probe_views(Path(source), device, seeds, choices)
+    elif data == FRAMES:
         probe_frames(Path(source), device, seeds, choices)
     elif on_scans:
         probe_scans(Path(source), data, device, seeds, choices)

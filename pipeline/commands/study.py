@@ -12,6 +12,7 @@ import typer
 from cache.workspace import Workspace
 from pipeline.choices import Choices
 from pipeline.commands.extract import extract
+from pipeline.commands.label_frames import label_frames
 from pipeline.commands.options import (
     DEFAULT_ROOT,
     Config,
@@ -28,7 +29,9 @@ from pipeline.commands.sample import sample
 from pipeline.commands.teacher_cache import teacher_cache
 from pipeline.commands.teacher_train import teacher_train
 from pipeline.plans.plan import Step, run_plan
-from pipeline.plans.study import Study
+from pipeline.plans.study.lines import Lines
+from pipeline.plans.study.study import Study
+from pipeline.plans.study.units import Units
 from pipeline.probes import SCANS
 from stages.machine.shares import own_share
 from stages.settings import ConfigError
@@ -97,7 +100,9 @@ def _run(choices: Choices, settings: StudyConfig, lines: Path, jobs: int, device
     jobs = jobs or (1 if is_gpu else num_cores())
     threads = max(1, num_cores() // jobs) if jobs > 1 and not is_gpu else None
     machine = Machine(str(where), threads, quiet=jobs > 1)
-    plan = Study(choices, settings, lines, machine, jobs)
+    there = Lines(lines)
+    command = f"distill3d study -c {choices.config}"
+    plan = Study(Units(choices, settings, there), there, machine, jobs, command)
     plan.run(typer.echo)
     if plan.stopped_by:
         from signal import Signals
@@ -132,6 +137,10 @@ def _extracted(choices: Choices, device: str) -> None:
     )  # fmt: skip
 
 
+def _labelled(choices: Choices, device: str) -> None:
+    label_frames(workspace=choices.paths.root)
+
+
 def _taught(choices: Choices, device: str) -> None:
     teacher_train(
         device=device, config=choices.config, workspace=choices.paths.root,
@@ -156,6 +165,7 @@ def _prepared(choices: Choices, device: str) -> None:
 COMMANDS: dict[str, Callable[[Choices, str], None]] = {
     "sample": _sampled,
     "extract": _extracted,
+    "label-frames": _labelled,
     "teacher-train": _taught,
     "teacher-cache": _cached,
     "prepare": _prepared,

@@ -221,7 +221,7 @@ Everything here is synthetic: rooms, furniture, images, depth and sentences were
 formats of ScanNet's release, of ModelNet40 and of ShapeNetPart, so that the same commands read them.
 
 - `recordings/`: {config.recorded.train} train and {config.recorded.val} val rooms as `.sens` streams of
-  {config.frames_per_recording} frames (`scans/<scene>/<scene>.sens`, `<scene>.txt`, split lists, label table).
+  {config.frames_per_recording} frames (`scans/<scene>/<scene>.sens`, `<scene>.txt`, `<scene>_2d-label-filt.zip`, split lists, label table).
 - `scans/`: {config.scanned.train} train and {config.scanned.val} val other rooms as meshes with annotations
   (`_vh_clean_2.ply`, `.labels.ply`, `.aggregation.json`, `.segs.json`, `.txt`).
 - Captioned images of yet other rooms lie in the Parquet file beside this folder.

@@ -38,7 +38,15 @@ study:
   choosing: {subsets: 1}
 """
 )
-MADE = ("sample", "extract", "teacher-train", "teacher-cache", "prepare", "choosing")
+MADE = (
+    "sample",
+    "extract",
+    "label-frames",
+    "teacher-train",
+    "teacher-cache",
+    "prepare",
+    "choosing",
+)
 
 
 @pytest.fixture(scope="module")

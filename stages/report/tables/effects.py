@@ -31,6 +31,7 @@ class Found:
     classes: Mapping[Budget, Mapping[str, Mapping[str, Numbers]]]
     scans: Mapping[Budget, int]
     reached: Mapping[str, list[Mapping[str, Any]]]
+    views: Mapping[str, list[Mapping[str, Any]]]
 
     @property
     def effects(self) -> dict[Budget, dict[str, Effect]]:
@@ -82,10 +83,13 @@ def read_study(path: Path, settings: StudyConfig) -> Found:
     )
     scans: dict[Budget, int] = {}
     reached: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    views: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for cell in read_cells(path, STUDY).values():
         way, arm = cell["unit"].partition("/")[0], cell["arm"]
         if way == "pretrain":
             reached[arm].append({**cell["measures"], **cell["bars"]})
+        if way == "views":
+            views[arm].append({**cell["measures"], **cell["bars"]})
         if way not in WAYS:
             continue
         budget = (way, float(cell["percent"]))
@@ -94,14 +98,14 @@ def read_study(path: Path, settings: StudyConfig) -> Found:
         scans[budget] = cell["scans"]
         for name, value in cell["by_class"].items():
             classes[budget][arm][name][place] = value
-    return Found(settings, numbers, classes, scans, reached)
+    return Found(settings, numbers, classes, scans, reached, views)
 
 
 def said(found: Found, *, markdown: bool = False) -> list[str]:
     """All of it as lines of text: what is answered first, then the tables."""
     if not found.numbers and not found.reached:
         return ["study: no line of results yet"]
-    tables = [_reached(found), _arms(found), _effects(found), *_classes(found)]
+    tables = [_reached(found), _views(found), _arms(found), _effects(found), *_classes(found)]
     return [
         *_answer(found),
         "",
@@ -151,6 +155,18 @@ def _reached(found: Found) -> Table:
         )
     heads = ("arm", "pre-trainings", "R2 on held frames", "of the ridge", "top-5 of retrieval")
     return Table("What pre-trainings reached", heads, rows)
+
+
+def _views(found: Found) -> Table:
+    rows = [
+        [arm, spread_said(spread([run["map"] for run in runs])), f"{runs[0]['geometry']:.4f}", f"{runs[0]['chance']:.4f}"]
+        for arm in found.settings.arms
+        if (runs := found.views.get(arm))
+    ]  # fmt: skip
+    heads = ("arm", "mean average precision", "of 32 plain numbers", "chance")
+    return Table(
+        "Which objects held frames show, linearly from one feature of the cloud", heads, rows
+    )
 
 
 def _arms(found: Found) -> Table:

@@ -79,13 +79,17 @@ LABELS = {
 }
 
 
+# A label's id, as the table counts them and label images hold them.
+NUMBER_OF = {raw: number for number, raw in enumerate(LABELS, start=1)}
+
+
 def label_table() -> str:
     """The text of `scannetv2-labels.combined.tsv`, with ScanNet's line ends and empty columns."""
     lines = ["\t".join(COLUMNS) + "\t"]
-    for number, label in enumerate(LABELS.values(), start=1):
+    for label in LABELS.values():
         row = dict.fromkeys(COLUMNS, "")
         row |= {
-            "id": str(number),
+            "id": str(NUMBER_OF[label.raw]),
             "raw_category": label.raw,
             "category": label.raw,
             "count": "1",

@@ -1,5 +1,6 @@
-"""Records a room as a `.sens`, as a hand-held RGB-D camera would."""
+"""Records a room as a `.sens`, as a hand-held RGB-D camera would, and what its pixels show beside it."""
 
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from stages.sample.rendering.render import (
     sensed_depth,
 )
 from stages.sample.rooms.placing import Room
+from stages.sample.things.labels import NUMBER_OF
 from stages.sample.things.primitives import rotation
 from stages.sources.sens_format import SensHeader
 from stages.sources.sens_writer import LOST_POSE, RgbdFrame, intrinsic_matrix, write_sens
@@ -73,11 +75,19 @@ def shots(stage: Stage, num_frames: int, generator: np.random.Generator) -> Iter
 
 
 def record(stage: Stage, path: Path, num_frames: int, generator: np.random.Generator) -> None:
-    """Write a `.sens` of this many frames, some without a pose, some without depth."""
+    """Write a `.sens` of this many frames, some without a pose, some without depth.
+
+    Beside it `<scene>_2d-label-filt.zip`, as ScanNet's release has it: a label's id for each pixel.
+    """
     to_scanner = np.linalg.inv(stage.alignment)
     lost_left = 0
-    with write_sens(path, _header()) as sens:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    archive = path.with_name(f"{path.stem}_2d-label-filt.zip")
+    with write_sens(path, _header()) as sens, zipfile.ZipFile(archive, "w") as labels:
         for index, shot in enumerate(shots(stage, num_frames, generator)):
+            # Of a fixed date, so that the same world is the same bytes.
+            name = zipfile.ZipInfo(f"label-filt/{index}.png")
+            labels.writestr(name, _label_image(stage, shot.owner))
             if lost_left == 0 and generator.random() < LOST_CHANCE:
                 lost_left = int(generator.integers(*LOST_FRAMES))
             lost, lost_left = lost_left > 0, max(0, lost_left - 1)
@@ -99,6 +109,15 @@ def encode(color: NDArray[np.uint8]) -> bytes:
     """Encode (H, W, 3) RGB as JPEG."""
     options = (cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY)
     done, encoded = cv2.imencode(".jpg", color[..., ::-1], options)
+    assert done
+    return encoded.tobytes()
+
+
+def _label_image(stage: Stage, owner: NDArray[np.int64]) -> bytes:
+    """The label's id of each pixel, 0 where there is nothing, as a PNG of 16 bits."""
+    # The last one is met by -1.
+    numbers = np.array([*(NUMBER_OF[placed.label] for placed in stage.room.objects), 0], np.uint16)
+    done, encoded = cv2.imencode(".png", numbers[owner])
     assert done
     return encoded.tobytes()
 

@@ -43,9 +43,10 @@ class Clouds:
         )
         return self._batch(rows, metres, points)
 
-    def plain(self, rows: Tensor) -> Batch:
-        """Some held rows, the same each time."""
-        return self._batch(rows, *self._drawn(rows, self.fixed_draws(rows)))
+    def plain(self, rows: Tensor, seed: int = 0) -> Batch:
+        """Some held rows, the same each time; of another seed other points of them."""
+        draws = self.fixed_draws(rows, f"held {seed}" if seed else "held")
+        return self._batch(rows, *self._drawn(rows, draws))
 
     def _batch(self, rows: Tensor, metres: Tensor, points: Tensor) -> Batch:
         targets = {name: self.pairs.target(name, rows) for name in self.pairs.targets}

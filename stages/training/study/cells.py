@@ -8,14 +8,18 @@ from typing import Any
 
 import torch
 
+from cache.frame_labels import read_frame_labels
 from cache.runs import read_result
+from cache.scannet_classes import nyu40_name
 from cache.scene_group import Listing
 from stages.machine.device import choose_device
 from stages.machine.progress import silence
 from stages.training.finetuning import finetune
 from stages.training.networks.encoder import PointEncoder
-from stages.training.pretraining import pretrain
+from stages.training.pretraining import in_view, pretrain
+from stages.training.pretraining.clouds import Sources, load_clouds
 from stages.training.pretraining.config import PretrainConfig
+from stages.training.pretraining.rebuilding import Frames
 from stages.training.probing.scans import Learned, View, judged, known, learned, random_encoder
 from stages.training.study.settings import SCRATCH
 from stages.training.tasks.names import TaskName
@@ -71,6 +75,38 @@ class Pretraining:
         result = read_result(self.out) or {}
         last = {name: value for name, value in result["last"].items() if name.startswith("val_")}
         return [{"measures": last, "bars": result.get("bars", {})}]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Which objects held frames show, read linearly from a start's feature of the whole cloud."""
+
+    start: str
+    number: int
+    settings: PretrainConfig
+    frames: Path
+    points: Path
+    labels: Path
+
+    def run(self, machine: Machine) -> Cells:
+        """One cell: the mean average precision, and of the plain numbers as its bar."""
+        device = machine.open()
+        sources = Sources(self.frames, Listing.read(self.points), None, device)
+        shown = self.settings.without_targets()
+        frames = Frames(
+            *(load_clouds(shown, own, sources, what="frames") for own in (shown.splits, shown.held_splits))
+        )  # fmt: skip
+        truth = in_view.truth_of(frames, read_frame_labels(self.labels), self.frames)
+        if self.start == SCRATCH:
+            encoder = in_view.random_encoder(shown.encoder, frames.train, self.number)
+        else:
+            encoder = load_encoder(self.start, shown.encoder).to(device)
+        found = in_view.precisions_of(encoder, frames, truth, seed=0)
+        plain = in_view.plain_precisions(frames, truth)
+        names = [nyu40_name(number) for number in truth.classes]
+        by_class = dict(zip(names, found.tolist(), strict=True))
+        bars = {"geometry": float(plain.mean()), "chance": float(truth.held.mean())}
+        return [{"measures": {"map": float(found.mean())}, "bars": bars, "by_class": by_class}]
 
 
 @dataclass(frozen=True)
@@ -163,7 +199,7 @@ class Tuned:
         return [cell]
 
 
-Job = Pretraining | Frozen | Tuned
+Job = Pretraining | Views | Frozen | Tuned
 
 
 @dataclass(frozen=True)

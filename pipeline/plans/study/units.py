@@ -1,72 +1,48 @@
-"""The claim in miniature: arms pre-trained, probed and fine-tuned on few labels, cell by cell.
+"""Which units the study has, in phases: starts, rates, frozen features, fine-tunings."""
 
-The plan is docs/study-plan.md. Its units are done in phases, several at a time; each unit's cells are lines of
-results, and what has its lines is not done again.
-"""
-
-import shutil
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from cache.card import CardError, fingerprint
-from cache.results import append_cell, read_cells
+from cache.card import fingerprint
+from cache.frame_labels import frame_labels_card
 from cache.scene_group import Listing
 from cache.workspace import Workspace
 from pipeline.choices import Choices, need_scans
 from pipeline.plans.arms import Arms
+from pipeline.plans.study.lines import (
+    CHOOSE_FROZEN,
+    CHOOSE_TUNED,
+    FROZEN,
+    PRETRAIN,
+    TUNED,
+    VIEWS,
+    Lines,
+    Unit,
+)
 from pipeline.probes import SCANS
-from stages.machine.progress import Progress, duration
-from stages.machine.workers import run_all
 from stages.settings import ConfigError
-from stages.training.study.settings import SCRATCH, StudyConfig
+from stages.training.study.settings import OURS, SCRATCH, StudyConfig
 from stages.training.study.subsets import count_of, official, subset
 from stages.training.tasks.scans import annotated, scan_inputs
 
 if TYPE_CHECKING:
-    from stages.training.study.cells import Job, Machine
     from stages.training.tasks.segmentation.config import SegmentationConfig
 
-STUDY = "study"
-PRETRAIN, FROZEN, TUNED = "pretrain", "frozen", "tuned"
-CHOOSE_FROZEN, CHOOSE_TUNED = "choose-frozen", "choose-tuned"
 WARM_UP = 0.1  # of a fine-tuning's steps
 
 Subsets = dict[float, list[list[str]]]
 
 
-@dataclass(frozen=True)
-class Unit:
-    """A job that gives some cells; `place` is what they have in common, `leaves` what can go then."""
-
-    name: str
-    fingerprint: str
-    job: "Job"
-    count: int
-    place: dict[str, Any]
-    leaves: Path | None = None
-
-    @property
-    def kind(self) -> str:
-        """What is done: the first part of the name."""
-        return self.name.partition("/")[0]
-
-
 @dataclass
-class Study:
-    """All units of a study, by phase, and how they are run."""
+class Units:
+    """All units of a study; those that need a learning rate read from the lines which was chosen."""
 
     choices: Choices
     settings: StudyConfig
-    results: Path
-    machine: "Machine"
-    jobs: int
-    failed: dict[str, str] = field(default_factory=dict)
-    stopped_by: str | None = None
+    lines: Lines
     _listings: dict[Path, Listing] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,6 +58,8 @@ class Study:
             "pre-trainings",
             [self._pretraining(arm, n) for arm, n in self._starts() if arm != SCRATCH],
         )
+        if self.choices.paths.frame_labels.is_file():
+            yield "objects in view", [self._views(arm, number) for arm, number in self._starts()]
         yield (
             "learning rates",
             [
@@ -94,78 +72,6 @@ class Study:
             "fine-tunings",
             [unit for percent in self.settings.tuned_steps for unit in self._tuned(percent)],
         )
-
-    def run(self, say: Callable[[str], None]) -> None:
-        """Do what is not done, phase by phase; what fails leaves its cells empty."""
-        for title, units in self.phases():
-            left = [unit for unit in units if not self.is_done(unit)]
-            say(
-                f"study: {title}: {len(units) - len(left)} of {len(units)} are there{self._hours(left)}"
-            )
-            self._run_all(title, left, say)
-            if self.stopped_by or (self.failed and title != "fine-tunings"):
-                return
-
-    def is_done(self, unit: Unit) -> bool:
-        """Whether all of a unit's lines are there, made of the same."""
-        return len(self.cells_of(unit)) == unit.count
-
-    def cells_of(self, unit: Unit) -> list[dict[str, Any]]:
-        """A unit's lines."""
-        return [
-            cell for cell in read_cells(self.results, STUDY).values()
-            if cell["unit"] == unit.name and cell["fingerprint"] == unit.fingerprint
-        ]  # fmt: skip
-
-    def _hours(self, left: Sequence[Unit]) -> str:
-        """How long the rest would take, by what finished units of its kinds took."""
-        if not left:
-            return ""
-        took: dict[str, dict[str, float]] = defaultdict(dict)
-        for cell in read_cells(self.results, STUDY).values():
-            took[cell["unit"].partition("/")[0]][cell["unit"]] = cell["job_seconds"]
-        if any(unit.kind not in took for unit in left):
-            return f", {len(left)} to do"
-        total = sum(median(took[unit.kind].values()) for unit in left) / self.jobs
-        return (
-            f", {len(left)} to do, about {duration(total)} at the speed of those in {self.results}"
-        )
-
-    def _run_all(self, title: str, units: Sequence[Unit], say: Callable[[str], None]) -> None:
-        from stages.training.study.cells import Placed, do
-
-        unit_of = {unit.name: unit for unit in units}
-        placed = [Placed(unit.name, unit.job, self.machine) for unit in units]
-        with Progress(f"study: {title}", len(units), "units") as progress:
-            for outcome in run_all(do, placed, workers=self.jobs, update=progress.update):
-                unit = unit_of[outcome.job.unit]
-                if outcome.result is None:
-                    self.failed[unit.name] = str(outcome.error)
-                    say(f"  failed: {unit.name}: {outcome.error}")
-                    continue
-                if outcome.result.stopped_by:
-                    self.stopped_by = outcome.result.stopped_by
-                    return
-                for cell in outcome.result.cells:
-                    append_cell(self.results, self._line(unit, cell, outcome.result.seconds))
-                if unit.leaves and unit.leaves.is_dir():
-                    shutil.rmtree(unit.leaves)
-
-    def _line(self, unit: Unit, cell: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        place = {**unit.place, **{key: value for key, value in cell.items() if key not in NUMBERS}}
-        # Of a rate that was chosen there is one line, whichever it is.
-        told = ("percent", "subset", "seed", *(["rate"] if unit.kind == CHOOSE_FROZEN else []))
-        ends = [f"{key}{place[key]:g}" for key in told if key in cell]
-        return {
-            "study": STUDY,
-            "cell": "/".join([unit.name, *ends]),
-            "unit": unit.name,
-            "fingerprint": unit.fingerprint,
-            "command": f"distill3d study -c {self.choices.config}",
-            **place,
-            **{key: cell[key] for key in NUMBERS if key in cell},
-            "job_seconds": seconds,
-        }
 
     # Starts
 
@@ -198,6 +104,24 @@ class Study:
         return Unit(
             name, self.arms.fingerprint(arm, number), job, 1, {"arm": arm, "pre_training": number}
         )
+
+    def _views(self, arm: str, number: int) -> Unit:
+        from stages.training.study.cells import Views
+
+        paths = self.choices.paths
+        settings = self.arms.settings(OURS if arm == SCRATCH else arm, number)
+        labels = frame_labels_card(paths.frame_labels)
+        told = {
+            "start": self._told_apart(arm, number),
+            "frames": self.arms.fingerprint(OURS),
+            "labels": labels.fingerprint if labels else "",
+        }
+        job = Views(
+            self._source(arm, number), number, settings, paths.frames, paths.points,
+            paths.frame_labels,
+        )  # fmt: skip
+        place = {"arm": arm, "pre_training": number}
+        return Unit(f"{VIEWS}/{arm}/{number}", fingerprint(told), job, 1, place)
 
     # Scans
 
@@ -242,7 +166,7 @@ class Study:
     # Frozen
 
     def _frozen(self, arm: str, number: int) -> Unit:
-        rate = self._chosen([self._choose_frozen(arm)])
+        rate = self.lines.chosen_rate([self._choose_frozen(arm)])
         return self._frozen_unit(
             f"{FROZEN}/{arm}/{number}", arm, number, self.choices.paths, self._subsets, [rate],
             self.settings.seeds,
@@ -286,7 +210,7 @@ class Study:
 
     def _tuned(self, percent: float) -> Iterator[Unit]:
         for arm in self.settings.arms:
-            rate = self._chosen(self._choose_tuned(arm))
+            rate = self.lines.chosen_rate(self._choose_tuned(arm))
             for number in range(self.settings.repeats(arm)):
                 for labels, names in enumerate(self._subsets[percent]):
                     name = f"{TUNED}/{arm}/{number}/{percent:g}/{labels}"
@@ -344,16 +268,3 @@ class Study:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(f"{name}\n" for name in names))
         return path
-
-    def _chosen(self, units: Sequence[Unit]) -> float:
-        """The rate whose cells have the largest mean, of equal ones the smallest."""
-        found = defaultdict(list)
-        for unit in units:
-            for cell in self.cells_of(unit):
-                found[cell["rate"]].append(cell["measures"]["miou"])
-        if not found:
-            raise CardError(f"{self.results}: no learning rate was chosen for {units[0].name}")
-        return max(sorted(found), key=lambda rate: sum(found[rate]) / len(found[rate]))
-
-
-NUMBERS = ("measures", "bars", "by_class")

@@ -1,0 +1,1 @@
+"""The claim in miniature, as a plan of cells (docs/study-plan.md)."""
