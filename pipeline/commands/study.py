@@ -28,14 +28,12 @@ from pipeline.commands.prepare import prepare
 from pipeline.commands.sample import sample
 from pipeline.commands.teacher_cache import teacher_cache
 from pipeline.commands.teacher_train import teacher_train
+from pipeline.plans.arms import Arms
 from pipeline.plans.plan import Step, run_plan
-from pipeline.plans.study.lines import Lines
-from pipeline.plans.study.study import Study
-from pipeline.plans.study.units import Units
 from pipeline.probes import SCANS
 from stages.machine.shares import own_share
 from stages.settings import ConfigError
-from stages.training.study.settings import StudyConfig
+from stages.training.study.settings import SCRATCH, StudyConfig
 
 RANDOM_TEACHER = "random_teacher"  # the one arm whose teacher is another
 
@@ -73,6 +71,10 @@ def study(
     choices = Choices.of(config, overrides, workspace)
     settings = choices.section("study", StudyConfig)
     lines = results or choices.paths.study / "study.jsonl"
+    arms = Arms(choices)
+    for arm in settings.arms:
+        if arm != SCRATCH:
+            arms.named(arm)  # before anything is made
     if not (show or markdown):
         if own_share().count > 1:
             raise ConfigError(
@@ -93,6 +95,9 @@ def study(
 
 
 def _run(choices: Choices, settings: StudyConfig, lines: Path, jobs: int, device: str) -> None:
+    from pipeline.plans.study.lines import Lines
+    from pipeline.plans.study.study import Study
+    from pipeline.plans.study.units import Units
     from stages.training.study.cells import Machine
 
     where = open_device(device)

@@ -52,3 +52,8 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
             state.setdefault(int(number), {})[name] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
+    # The fused step goes through memory, not through indices: moments lie as their parameter does.
+    for parameter, own in optimizer.state.items():
+        for name, value in own.items():
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                own[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -102,7 +102,7 @@ def test_a_bad_override_is_one_clear_error(change: str, message: str) -> None:
 
 def test_an_unknown_configuration_lists_those_there() -> None:
     with pytest.raises(
-        ConfigError, match=r"nowhere: no such configuration.*demo, .*paper, variants"
+        ConfigError, match=r"nowhere: no such configuration.*demo, .*paper, .*variants/"
     ):
         load_section("nowhere", "extract", ExtractConfig)
 

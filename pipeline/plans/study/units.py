@@ -46,11 +46,8 @@ class Units:
     _listings: dict[Path, Listing] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Know the arms. Raises ConfigError if one is no variant."""
+        """Know the arms."""
         self.arms = Arms(self.choices)
-        for arm in self.settings.arms:
-            if arm != SCRATCH:
-                self.arms.named(arm)
 
     def phases(self) -> Iterator[tuple[str, list[Unit]]]:
         """Titles and units, each phase after those before it have been run."""
